@@ -1,0 +1,1 @@
+//! Threads, time, locks and channels for lab code, as one deterministic simulation.

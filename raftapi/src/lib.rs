@@ -1,0 +1,1 @@
+//! What the lab fixes between a Raft, its service and its tester.

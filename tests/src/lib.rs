@@ -1,0 +1,1 @@
+//! The graded tests, and the tester they are written with.
