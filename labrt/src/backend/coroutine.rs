@@ -1,0 +1,107 @@
+//! Stackful coroutines on the simulation's one OS thread, by `corosensei`.
+//!
+//! This is the one module of the workspace with `unsafe` code: a task must be able to suspend from
+//! deep inside a student's calls, so the pointer to its yielder is kept beside it, not on the way.
+
+use std::cell::Cell;
+use std::io;
+use std::mem;
+use std::ptr;
+
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+use parking_lot::Mutex;
+
+use super::{Job, Signal, Step};
+
+thread_local! {
+    /// The yielder of the fiber that runs on this thread now.
+    static YIELDER: Cell<*const Yielder<Signal, ()>> = const { Cell::new(ptr::null()) };
+}
+
+/// A task's stack with what it has left to do.
+pub(crate) struct Fiber(Coroutine<Signal, (), ()>);
+
+impl Fiber {
+    /// Puts `job` on a stack. It runs at the first [`resume`](Self::resume).
+    pub(crate) fn start(stack: DefaultStack, job: Job) -> Self {
+        Fiber(Coroutine::with_stack(stack, move |yielder, first| {
+            YIELDER.set(yielder);
+            job(first);
+        }))
+    }
+
+    /// Runs the fiber until it suspends or finishes.
+    pub(crate) fn resume(&mut self, signal: Signal) -> Step {
+        match self.0.resume(signal) {
+            CoroutineResult::Yield(()) => Step::Suspended,
+            CoroutineResult::Return(()) => Step::Finished,
+        }
+    }
+
+    /// Gives the stack of a finished fiber back for the next one.
+    pub(crate) fn recycle(self, stacks: &mut Stacks) {
+        stacks.idle.push(self.0.into_stack());
+    }
+
+    /// Leaks a fiber that cannot be unwound: dropping it would unwind it by force, or abort.
+    pub(crate) fn abandon(self) {
+        mem::forget(self);
+    }
+}
+
+/// Suspends the running fiber until it is resumed, and says why it was.
+///
+/// Must be called on a fiber. The kernel sees to that: only a task suspends.
+#[expect(unsafe_code, reason = "the yielder outlives every call made from inside its fiber")]
+pub(crate) fn suspend() -> Signal {
+    let yielder = YIELDER.get();
+    assert!(!yielder.is_null(), "only a task can wait");
+    // SAFETY: `YIELDER` is set when a fiber starts and set again below each time it resumes, so it
+    // points to the yielder of the fiber that is running now. That yielder lives in the frame at
+    // the root of this very stack, which is still there while we run on top of it.
+    let signal = unsafe { &*yielder }.suspend(());
+    YIELDER.set(yielder);
+    signal
+}
+
+/// Stacks that finished tasks left behind. A fresh one costs two system calls, a used one nothing.
+pub(crate) struct Stacks {
+    size: usize,
+    idle: Vec<DefaultStack>,
+}
+
+/// Address space for one task's stack, in bytes; memory is used only where it is touched.
+pub(crate) const DEFAULT_STACK_SIZE: usize = 256 * 1024;
+
+/// What earlier runs left for later ones, on whatever thread. All are of [`DEFAULT_STACK_SIZE`].
+static SHARED: Mutex<Vec<DefaultStack>> = Mutex::new(Vec::new());
+
+/// More idle stacks than this are given back to the system.
+const KEPT: usize = 512;
+
+impl Stacks {
+    pub(crate) fn new(size: usize) -> Self {
+        Stacks { size, idle: Vec::new() }
+    }
+
+    /// An unused stack, or why the system has none.
+    pub(crate) fn take(&mut self) -> io::Result<DefaultStack> {
+        if let Some(stack) = self.idle.pop() {
+            return Ok(stack);
+        }
+        let shared = if self.size == DEFAULT_STACK_SIZE { SHARED.lock().pop() } else { None };
+        shared.map_or_else(|| DefaultStack::new(self.size), Ok)
+    }
+}
+
+impl Drop for Stacks {
+    fn drop(&mut self) {
+        if self.size != DEFAULT_STACK_SIZE {
+            return;
+        }
+        let mut shared = SHARED.lock();
+        let room = KEPT.saturating_sub(shared.len()).min(self.idle.len());
+        shared.extend(self.idle.drain(..room));
+    }
+}

@@ -1,0 +1,486 @@
+//! Channels, under `crossbeam_channel`'s names: many senders, many receivers, [`select!`].
+
+mod error;
+mod queue;
+mod select;
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+pub use crate::select;
+pub use error::{
+    RecvError, RecvTimeoutError, SelectTimeoutError, SendError, SendTimeoutError, TryRecvError,
+    TrySelectError, TrySendError,
+};
+pub use select::{Select, SelectedOperation};
+
+use crate::kernel::{Key, Park};
+use crate::task::{self, Woken, park};
+use crate::time::Instant;
+use queue::Queue;
+
+/// A channel that holds any number of messages: sending never blocks.
+pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+    ends(None)
+}
+
+/// A channel that holds at most `capacity` messages: sending blocks while it is full. With capacity
+/// 0 a send waits until a receiver has taken the message.
+pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    ends(Some(capacity))
+}
+
+/// A receiver that gets one message, the time, when `delay` has passed.
+///
+/// # Panics
+///
+/// Outside a simulation.
+#[track_caller]
+pub fn after(delay: Duration) -> Receiver<Instant> {
+    timer(Instant::now() + delay, None)
+}
+
+/// A receiver that gets the time every `period`; beats that nobody takes in time are left out.
+///
+/// # Panics
+///
+/// Outside a simulation, or if `period` is zero.
+#[track_caller]
+pub fn tick(period: Duration) -> Receiver<Instant> {
+    assert!(!period.is_zero(), "a ticker needs a period");
+    timer(Instant::now() + period, Some(period))
+}
+
+/// A receiver that never gets anything.
+pub fn never<T>() -> Receiver<T> {
+    Receiver { source: Source::Never }
+}
+
+fn timer(due: Instant, period: Option<Duration>) -> Receiver<Instant> {
+    Receiver { source: Source::Timer(Arc::new(Timer { due: Mutex::new(Some(due)), period })) }
+}
+
+fn ends<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    let queue = Arc::new(Queue::new(capacity));
+    (Sender { queue: queue.clone() }, Receiver { source: Source::Queue(queue) })
+}
+
+/// The sending end of a channel. Clones share it; when the last is gone the channel is disconnected.
+pub struct Sender<T> {
+    queue: Arc<Queue<T>>,
+}
+
+/// The receiving end of a channel. Clones share it, and each message goes to one of them.
+pub struct Receiver<T> {
+    source: Source<T>,
+}
+
+/// Where messages come from.
+enum Source<T> {
+    Queue(Arc<Queue<T>>),
+    Timer(Arc<dyn Clocked<T>>),
+    Never,
+}
+
+/// A source that only time fills.
+trait Clocked<T>: Send + Sync {
+    fn try_take(&self) -> Option<T>;
+    /// When the next message will be there.
+    fn due(&self) -> Option<Instant>;
+}
+
+struct Timer {
+    due: Mutex<Option<Instant>>,
+    period: Option<Duration>,
+}
+
+impl Clocked<Instant> for Timer {
+    fn try_take(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let mut due = self.due.lock();
+        let at = due.filter(|at| *at <= now)?;
+        *due = self.period.map(|period| (at + period).max(now));
+        Some(at)
+    }
+
+    fn due(&self) -> Option<Instant> {
+        *self.due.lock()
+    }
+}
+
+impl<T> Sender<T> {
+    /// Sends, and blocks while the channel is full.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] with the message if no receiver is left, or if this task is being unwound and
+    /// would have to wait.
+    #[track_caller]
+    pub fn send(&self, message: T) -> Result<(), SendError<T>> {
+        self.send_until(message, None, Location::caller()).map_err(|e| SendError(e.into_inner()))
+    }
+
+    /// Sends if that is possible without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`] with the message.
+    #[track_caller]
+    pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        task::preemption_point();
+        self.queue.try_put(message)
+    }
+
+    /// Sends, and blocks for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`SendTimeoutError`] with the message.
+    #[track_caller]
+    pub fn send_timeout(&self, message: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
+        self.send_until(message, Some(Instant::now() + timeout), Location::caller())
+    }
+
+    fn send_until(
+        &self,
+        mut message: T,
+        deadline: Option<Instant>,
+        location: &'static Location<'static>,
+    ) -> Result<(), SendTimeoutError<T>> {
+        task::preemption_point();
+        if self.queue.capacity() == Some(0) {
+            return self.hand_over(message, deadline, location);
+        }
+        loop {
+            match self.queue.try_put(message) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Disconnected(lost)) => {
+                    return Err(SendTimeoutError::Disconnected(lost));
+                }
+                Err(TrySendError::Full(back)) => message = back,
+            }
+            match self.wait("room in a channel", deadline, location) {
+                Woken::Notified => {}
+                Woken::TimedOut => return Err(SendTimeoutError::Timeout(message)),
+                Woken::Refused => return Err(SendTimeoutError::Disconnected(message)),
+            }
+        }
+    }
+
+    /// Sends on a channel without room of its own: waits until a receiver has the message.
+    fn hand_over(
+        &self,
+        message: T,
+        deadline: Option<Instant>,
+        location: &'static Location<'static>,
+    ) -> Result<(), SendTimeoutError<T>> {
+        let number = self.queue.offer(message).map_err(SendTimeoutError::Disconnected)?;
+        let offer = Offer { queue: &self.queue, number };
+        loop {
+            if !self.queue.is_offered(number) {
+                return Ok(());
+            }
+            let woken = self.wait("a receiver", deadline, location);
+            let end = match woken {
+                Woken::Notified if self.queue.is_abandoned() => SendTimeoutError::Disconnected,
+                Woken::Notified => continue,
+                Woken::TimedOut => SendTimeoutError::Timeout,
+                Woken::Refused => SendTimeoutError::Disconnected,
+            };
+            // If a receiver has taken it after all, it is sent.
+            return offer.retract().map_or(Ok(()), |message| Err(end(message)));
+        }
+    }
+
+    fn wait(
+        &self,
+        what: &'static str,
+        deadline: Option<Instant>,
+        location: &'static Location<'static>,
+    ) -> Woken {
+        let keys = &[self.queue.send_key()];
+        park(&Park { what, keys, deadline: deadline.map(Instant::to_true), location })
+    }
+
+    /// How many messages wait to be received.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Does no message wait?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Is there no room?
+    pub fn is_full(&self) -> bool {
+        self.capacity().is_some_and(|capacity| self.len() >= capacity)
+    }
+
+    /// How many messages there is room for; `None` for no limit.
+    pub fn capacity(&self) -> Option<usize> {
+        self.queue.capacity()
+    }
+
+    /// Are both ends of one channel?
+    pub fn same_channel(&self, other: &Sender<T>) -> bool {
+        Arc::ptr_eq(&self.queue, &other.queue)
+    }
+}
+
+/// An offered message; it is taken back if its sender is killed while it waits.
+struct Offer<'a, T> {
+    queue: &'a Queue<T>,
+    number: u64,
+}
+
+impl<T> Offer<'_, T> {
+    fn retract(&self) -> Option<T> {
+        self.queue.retract(self.number)
+    }
+}
+
+impl<T> Drop for Offer<'_, T> {
+    fn drop(&mut self) {
+        drop(self.retract());
+    }
+}
+
+impl<T> Receiver<T> {
+    /// Blocks until a message is there.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`] if the channel is empty and no sender is left, or if this task is being unwound
+    /// and would have to wait.
+    #[track_caller]
+    pub fn recv(&self) -> Result<T, RecvError> {
+        self.recv_until(None, Location::caller()).map_err(|_| RecvError)
+    }
+
+    /// Takes a message if one is there.
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError`].
+    #[track_caller]
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        task::preemption_point();
+        self.try_take()
+    }
+
+    /// Blocks for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`].
+    #[track_caller]
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        self.recv_until(Some(Instant::now() + timeout), Location::caller())
+    }
+
+    /// Blocks until `deadline` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`].
+    #[track_caller]
+    pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
+        self.recv_until(Some(deadline), Location::caller())
+    }
+
+    fn recv_until(
+        &self,
+        deadline: Option<Instant>,
+        location: &'static Location<'static>,
+    ) -> Result<T, RecvTimeoutError> {
+        task::preemption_point();
+        let mut late = false;
+        loop {
+            match self.try_take() {
+                Ok(message) => return Ok(message),
+                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+                Err(TryRecvError::Empty) if late => return Err(RecvTimeoutError::Timeout),
+                Err(TryRecvError::Empty) => {}
+            }
+            let own = self.due().map(Instant::to_true);
+            let limit = deadline.map(Instant::to_true);
+            let key = self.key();
+            let wait = Park {
+                what: "a message",
+                keys: key.as_slice(),
+                deadline: own.into_iter().chain(limit).min(),
+                location,
+            };
+            match park(&wait) {
+                Woken::Notified => {}
+                Woken::TimedOut => late = deadline.is_some_and(|limit| limit <= Instant::now()),
+                Woken::Refused => return Err(RecvTimeoutError::Disconnected),
+            }
+        }
+    }
+
+    fn try_take(&self) -> Result<T, TryRecvError> {
+        match &self.source {
+            Source::Queue(queue) => queue.try_take(),
+            Source::Timer(timer) => timer.try_take().ok_or(TryRecvError::Empty),
+            Source::Never => Err(TryRecvError::Empty),
+        }
+    }
+
+    /// When time alone will bring a message.
+    fn due(&self) -> Option<Instant> {
+        match &self.source {
+            Source::Timer(timer) => timer.due(),
+            Source::Queue(_) | Source::Never => None,
+        }
+    }
+
+    /// What to wait on for a message that somebody sends.
+    fn key(&self) -> Option<Key> {
+        match &self.source {
+            Source::Queue(queue) => Some(queue.receive_key()),
+            Source::Timer(_) | Source::Never => None,
+        }
+    }
+
+    /// Messages until the channel is disconnected; blocks in between.
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter { receiver: self }
+    }
+
+    /// The messages that are there now.
+    pub fn try_iter(&self) -> TryIter<'_, T> {
+        TryIter { receiver: self }
+    }
+
+    /// How many messages wait to be received.
+    pub fn len(&self) -> usize {
+        match &self.source {
+            Source::Queue(queue) => queue.len(),
+            Source::Timer(timer) => {
+                usize::from(timer.due().is_some_and(|due| due <= Instant::now()))
+            }
+            Source::Never => 0,
+        }
+    }
+
+    /// Does no message wait?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// See [`Receiver::iter`].
+#[derive(Debug)]
+pub struct Iter<'a, T> {
+    receiver: &'a Receiver<T>,
+}
+
+impl<T> Iterator for Iter<'_, T> {
+    type Item = T;
+
+    #[track_caller]
+    fn next(&mut self) -> Option<T> {
+        self.receiver.recv().ok()
+    }
+}
+
+/// See [`Receiver::try_iter`].
+#[derive(Debug)]
+pub struct TryIter<'a, T> {
+    receiver: &'a Receiver<T>,
+}
+
+impl<T> Iterator for TryIter<'_, T> {
+    type Item = T;
+
+    #[track_caller]
+    fn next(&mut self) -> Option<T> {
+        self.receiver.try_recv().ok()
+    }
+}
+
+/// Owns the receiver; otherwise as [`Iter`].
+#[derive(Debug)]
+pub struct IntoIter<T> {
+    receiver: Receiver<T>,
+}
+
+impl<T> Iterator for IntoIter<T> {
+    type Item = T;
+
+    #[track_caller]
+    fn next(&mut self) -> Option<T> {
+        self.receiver.recv().ok()
+    }
+}
+
+impl<T> IntoIterator for Receiver<T> {
+    type Item = T;
+    type IntoIter = IntoIter<T>;
+
+    fn into_iter(self) -> IntoIter<T> {
+        IntoIter { receiver: self }
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Receiver<T> {
+    type Item = T;
+    type IntoIter = Iter<'a, T>;
+
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        self.queue.add_sender();
+        Sender { queue: self.queue.clone() }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        self.queue.drop_sender();
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        let source = match &self.source {
+            Source::Queue(queue) => {
+                queue.add_receiver();
+                Source::Queue(queue.clone())
+            }
+            Source::Timer(timer) => Source::Timer(timer.clone()),
+            Source::Never => Source::Never,
+        };
+        Receiver { source }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        if let Source::Queue(queue) = &self.source {
+            queue.drop_receiver();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sender { .. }")
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Receiver { .. }")
+    }
+}

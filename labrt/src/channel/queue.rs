@@ -1,0 +1,180 @@
+//! The queue behind a channel. Its lock is a plain one, never held while a task waits.
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+
+use super::{TryRecvError, TrySendError};
+use crate::kernel::{self, Key, Kind};
+
+pub(super) struct Queue<T> {
+    /// `None` for no limit.
+    capacity: Option<usize>,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    messages: VecDeque<(u64, T)>,
+    /// Numbers messages, so that a sender can take its own back.
+    sent: u64,
+    senders: usize,
+    receivers: usize,
+}
+
+impl<T> Queue<T> {
+    pub(super) fn new(capacity: Option<usize>) -> Self {
+        let state = State { messages: VecDeque::new(), sent: 0, senders: 1, receivers: 1 };
+        Queue { capacity, state: Mutex::new(state) }
+    }
+
+    pub(super) fn capacity(&self) -> Option<usize> {
+        self.capacity
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.state.lock().messages.len()
+    }
+
+    /// Takes a message if one is there.
+    pub(super) fn try_take(&self) -> Result<T, TryRecvError> {
+        let mut state = self.state.lock();
+        match state.messages.pop_front() {
+            Some((_, message)) => {
+                drop(state);
+                self.wake_senders();
+                Ok(message)
+            }
+            None if state.senders == 0 => Err(TryRecvError::Disconnected),
+            None => Err(TryRecvError::Empty),
+        }
+    }
+
+    /// Puts a message in if there is room; with capacity 0, if a receiver waits for it.
+    pub(super) fn try_put(&self, message: T) -> Result<(), TrySendError<T>> {
+        let mut state = self.state.lock();
+        if state.receivers == 0 {
+            return Err(TrySendError::Disconnected(message));
+        }
+        if !self.has_room(&state) {
+            return Err(TrySendError::Full(message));
+        }
+        state.push(message);
+        drop(state);
+        self.wake_receiver();
+        Ok(())
+    }
+
+    /// Puts a message in whether or not there is room. Returns its number.
+    pub(super) fn offer(&self, message: T) -> Result<u64, T> {
+        let mut state = self.state.lock();
+        if state.receivers == 0 {
+            return Err(message);
+        }
+        let number = state.push(message);
+        drop(state);
+        self.wake_receiver();
+        Ok(number)
+    }
+
+    /// Is the message with this number still there?
+    pub(super) fn is_offered(&self, number: u64) -> bool {
+        self.state.lock().messages.iter().any(|(other, _)| *other == number)
+    }
+
+    /// Takes an offered message back, if no receiver has it.
+    pub(super) fn retract(&self, number: u64) -> Option<T> {
+        let mut state = self.state.lock();
+        let place = state.messages.iter().position(|(other, _)| *other == number)?;
+        state.messages.remove(place).map(|(_, message)| message)
+    }
+
+    pub(super) fn can_take(&self) -> bool {
+        let state = self.state.lock();
+        !state.messages.is_empty() || state.senders == 0
+    }
+
+    pub(super) fn can_put(&self) -> bool {
+        let state = self.state.lock();
+        state.receivers == 0 || self.has_room(&state)
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.state.lock().receivers == 0
+    }
+
+    fn has_room(&self, state: &State<T>) -> bool {
+        match self.capacity {
+            None => true,
+            Some(0) => {
+                let receiving = self.receive_key();
+                kernel::with(|kernel| kernel.waiting(receiving)) > state.messages.len()
+            }
+            Some(capacity) => state.messages.len() < capacity,
+        }
+    }
+
+    pub(super) fn add_sender(&self) {
+        self.state.lock().senders += 1;
+    }
+
+    pub(super) fn add_receiver(&self) {
+        self.state.lock().receivers += 1;
+    }
+
+    pub(super) fn drop_sender(&self) {
+        let mut state = self.state.lock();
+        state.senders -= 1;
+        if state.senders == 0 {
+            drop(state);
+            let key = self.receive_key();
+            kernel::try_with(|kernel| kernel.wake_all(key));
+        }
+    }
+
+    pub(super) fn drop_receiver(&self) {
+        let mut state = self.state.lock();
+        state.receivers -= 1;
+        if state.receivers == 0 {
+            let lost = std::mem::take(&mut state.messages);
+            drop(state);
+            let key = self.send_key();
+            kernel::try_with(|kernel| kernel.wake_all(key));
+            drop(lost); // destructors of messages may use this very channel
+        }
+    }
+
+    pub(super) fn receive_key(&self) -> Key {
+        Key::of(&raw const self.state, Kind::Receive)
+    }
+
+    pub(super) fn send_key(&self) -> Key {
+        Key::of(&raw const self.state, Kind::Send)
+    }
+
+    pub(super) fn wake_receiver(&self) {
+        let key = self.receive_key();
+        kernel::with(|kernel| kernel.wake_one(key));
+    }
+
+    /// There is room, or an offered message is gone.
+    pub(super) fn wake_senders(&self) {
+        let key = self.send_key();
+        match self.capacity {
+            None => {}
+            Some(0) => {
+                kernel::with(|kernel| kernel.wake_all(key));
+            }
+            Some(_) => {
+                kernel::with(|kernel| kernel.wake_one(key));
+            }
+        }
+    }
+}
+
+impl<T> State<T> {
+    fn push(&mut self, message: T) -> u64 {
+        self.sent += 1;
+        self.messages.push_back((self.sent, message));
+        self.sent
+    }
+}

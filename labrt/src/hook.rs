@@ -1,0 +1,42 @@
+//! The panic hook: says which task of which node panicked, and when in virtual time.
+
+use std::io::Write as _;
+use std::panic::{self, PanicHookInfo};
+use std::sync::Once;
+use std::time::Duration;
+
+use crate::kernel;
+use crate::sim::seconds;
+
+/// Installs the hook, once in a process. Outside a simulation it does nothing of its own.
+pub(crate) fn install() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            note(info);
+            previous(info);
+        }));
+    });
+}
+
+/// Adds one line before the usual message, and keeps the message for the failure's report.
+fn note(info: &PanicHookInfo<'_>) {
+    let message = kernel::panic_message(info.payload());
+    let place = info.location().map(kernel::place);
+    // If the kernel itself panicked it is borrowed, and there is nothing to add.
+    let line = kernel::try_with_unborrowed(|kernel| {
+        kernel.last_panic =
+            Some(place.map_or(message.clone(), |place| format!("{message}, at {place}")));
+        if let Some(task) = kernel.current_mut() {
+            task.unwinding = true;
+        }
+        let now = seconds(Duration::from_nanos(kernel.now()));
+        kernel.current_slot().map(|slot| format!("[{now}] {} panicked:", kernel.task_info(slot)))
+    });
+    if let Some(Some(line)) = line {
+        // `eprintln!` is what libtest captures, but it panics if it cannot write.
+        eprintln!("{line}");
+        let _ = std::io::stderr().flush();
+    }
+}

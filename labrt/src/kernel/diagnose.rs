@@ -1,0 +1,184 @@
+//! What the kernel can tell about a run that went wrong: who waits for what, and who holds it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::panic::Location;
+use std::time::Duration;
+
+use super::tasks::State;
+use super::waits::{Key, Kind};
+use super::{Kernel, MAX_OPERATIONS};
+use crate::sim::{FailureKind, seconds};
+
+/// More tasks than this are not listed one by one.
+const LISTED: usize = 40;
+
+impl Kernel {
+    /// One line for each task: who it is, what it waits for, since when, and where.
+    pub(crate) fn describe_tasks(&self) -> String {
+        let slots = self.live_tasks();
+        let mut text = String::new();
+        for &slot in slots.iter().take(LISTED) {
+            let _ = write!(text, "\n  {} ", self.task_info(slot));
+            let _ = match self.task(slot).state {
+                State::Ready | State::Running => write!(text, "can run"),
+                State::StuckUnwinding => write!(text, "waits for a lock while it is being ended"),
+                State::Free => Ok(()),
+                State::Parked => self.describe_wait(slot, &mut text),
+            };
+        }
+        if slots.len() > LISTED {
+            let _ = write!(text, "\n  and {} more", slots.len() - LISTED);
+        }
+        text
+    }
+
+    fn describe_wait(&self, slot: u32, text: &mut String) -> std::fmt::Result {
+        let wait = &self.task(slot).wait;
+        write!(
+            text,
+            "waits for {} since {}",
+            wait.what,
+            seconds(Duration::from_nanos(wait.since))
+        )?;
+        if let Some(location) = wait.location {
+            write!(text, " at {}", place(location))?;
+        }
+        Ok(())
+    }
+
+    /// Every task waits, and nothing will ever wake one.
+    pub(crate) fn fail_deadlock(&mut self) {
+        let message = format!("no task can ever run again:{}", self.describe_tasks());
+        let failure = self.failure_now(FailureKind::Deadlock, message);
+        self.fail(failure);
+    }
+
+    pub(super) fn fail_time_limit(&mut self) {
+        let limit = self.config.time_limit.unwrap_or_default();
+        self.now = super::to_nanos(limit);
+        let message = format!(
+            "the run was not over after {} of virtual time:{}",
+            seconds(limit),
+            self.describe_tasks()
+        );
+        let failure = self.failure_now(FailureKind::TimeLimit, message);
+        self.fail(failure);
+    }
+
+    pub(super) fn fail_too_many_tasks(&mut self) {
+        let mut places: BTreeMap<(&str, u32), usize> = BTreeMap::new();
+        for slot in self.live_tasks() {
+            let at = self.task(slot).spawned_at;
+            *places.entry((at.file(), at.line())).or_default() += 1;
+        }
+        let mut places: Vec<_> = places.into_iter().collect();
+        places.sort_by_key(|&(_, tasks)| std::cmp::Reverse(tasks));
+        let mut message =
+            format!("more than {} tasks are alive; most were spawned at", self.config.max_tasks);
+        for ((file, line), tasks) in places.into_iter().take(5) {
+            let _ = write!(message, "\n  {file}:{line} ({tasks})");
+        }
+        let failure = self.failure_now(FailureKind::TooManyTasks, message);
+        self.fail(failure);
+    }
+
+    /// The text of the panic that ends a loop which polls without letting time pass.
+    pub(crate) fn livelock_message(stuck_at: Duration) -> String {
+        format!(
+            "livelock: {MAX_OPERATIONS} operations in a row while virtual time stood still at {}; \
+             does this loop poll without sleeping or waiting?",
+            seconds(stuck_at)
+        )
+    }
+
+    /// Why the running task must not wait for this lock: it, or a chain of tasks that ends with
+    /// it, holds the lock already. `None` if waiting is fine.
+    pub(crate) fn lock_trouble(&self, lock: usize, wanted_at: &Location<'_>) -> Option<String> {
+        let me = self.current_slot()?;
+        if let Some(held) = self.task(me).held.iter().find(|held| held.lock == lock) {
+            return Some(format!(
+                "deadlock: this task locks at {} what it holds already, since {}",
+                place(wanted_at),
+                place(held.taken_at)
+            ));
+        }
+        let Some((mut owner, held)) = self.owner_of(lock) else {
+            return Some(
+                "deadlock: the lock is held from outside this simulation, by another OS thread, \
+                 another simulation, or a guard that was forgotten"
+                    .to_owned(),
+            );
+        };
+        let mut story = format!(
+            "deadlock: tasks wait for each other's locks\n  {} waits at {} for the lock taken at {}",
+            self.task_info(me),
+            place(wanted_at),
+            place(held)
+        );
+        for _ in 0..self.tasks.len() {
+            let wait = &self.task(owner).wait;
+            let wanted = self.task(owner).held_by_others(|key| self.lock_behind(key))?;
+            let (next, taken_at) =
+                if let Some(mine) = self.task(me).held.iter().find(|held| held.lock == wanted) {
+                    (me, mine.taken_at)
+                } else {
+                    self.owner_of(wanted)?
+                };
+            let _ = write!(story, "\n  {} waits", self.task_info(owner));
+            if let Some(location) = wait.location {
+                let _ = write!(story, " at {}", place(location));
+            }
+            let _ = write!(story, " for the lock taken at {}", place(taken_at));
+            if next == me {
+                return Some(story);
+            }
+            owner = next;
+        }
+        None
+    }
+
+    /// A task that holds the lock, and where it took it.
+    fn owner_of(&self, lock: usize) -> Option<(u32, &'static Location<'static>)> {
+        self.live_tasks().into_iter().find_map(|slot| {
+            let held = self.task(slot).held.iter().find(|held| held.lock == lock)?;
+            Some((slot, held.taken_at))
+        })
+    }
+
+    /// The address of the lock that somebody who is parked on `key` waits for.
+    fn lock_behind(&self, key: Key) -> Option<usize> {
+        self.tasks
+            .iter()
+            .flat_map(|task| &task.held)
+            .map(|held| held.lock)
+            .find(|&lock| Key::of(lock as *const u8, Kind::Lock) == key)
+    }
+
+    /// Remembers which locks the running task holds while it waits for somebody else's answer.
+    pub(crate) fn note_locks_held(&mut self, during: &'static str, at: &Location<'_>) {
+        let Some(slot) = self.current_slot() else { return };
+        for held in self.task(slot).held.clone() {
+            self.warnings.insert(format!(
+                "the lock taken at {} is held across {during} at {}",
+                place(held.taken_at),
+                place(at)
+            ));
+        }
+    }
+}
+
+impl super::Task {
+    /// The lock this task is parked on, if it waits for one.
+    fn held_by_others(&self, lock_behind: impl Fn(Key) -> Option<usize>) -> Option<usize> {
+        if self.state != State::Parked {
+            return None;
+        }
+        self.wait.keys.first().and_then(|&key| lock_behind(key))
+    }
+}
+
+/// A source line as students write it: file and line.
+pub(crate) fn place(location: &Location<'_>) -> String {
+    format!("{}:{}", location.file(), location.line())
+}

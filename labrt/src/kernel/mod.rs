@@ -1,0 +1,376 @@
+//! The state of one simulation: who exists, who may run, who waits for what, and what time it is.
+//!
+//! There is one [`Kernel`] for each simulation, in a thread-local of its OS thread. It is plain
+//! data: nothing here switches tasks (that is `scheduler`) or calls lab code. [`with`] lends it out
+//! for a moment; no borrow is ever held while lab code runs, destructors included.
+
+mod clock;
+mod diagnose;
+mod nodes;
+mod tasks;
+mod timers;
+mod waits;
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+
+use crate::rand::{Rng, Stream, mix};
+use crate::sim::{Config, Failure, FailureKind, Preempt, Schedule};
+use crate::watchdog::Beacon;
+
+pub(crate) use clock::to_nanos;
+pub(crate) use diagnose::place;
+pub(crate) use nodes::{MAIN_NODE, NodeId};
+pub(crate) use tasks::{Held, State, Task, TaskRef};
+pub(crate) use timers::EventFn;
+pub(crate) use waits::{Key, Kind, Park};
+
+use nodes::NodeState;
+use timers::{Due, Timers};
+use waits::Waits;
+
+thread_local! {
+    static KERNEL: RefCell<Option<Box<Kernel>>> = const { RefCell::new(None) };
+}
+
+/// Is this thread inside a simulation?
+pub(crate) fn active() -> bool {
+    KERNEL.with(|kernel| kernel.try_borrow().is_ok_and(|kernel| kernel.is_some()))
+}
+
+/// Lends out this thread's kernel. `f` must not call lab code.
+#[track_caller]
+pub(crate) fn with<R>(f: impl FnOnce(&mut Kernel) -> R) -> R {
+    let caller = Location::caller();
+    try_with(f).unwrap_or_else(|| {
+        panic!("{caller} needs a simulation, and none runs on this thread (see labrt::sim::run)")
+    })
+}
+
+/// Lends out this thread's kernel, if there is one.
+pub(crate) fn try_with<R>(f: impl FnOnce(&mut Kernel) -> R) -> Option<R> {
+    KERNEL.with(|kernel| kernel.borrow_mut().as_mut().map(|kernel| f(kernel)))
+}
+
+/// As [`try_with`], and `None` also if the kernel is lent out already.
+pub(crate) fn try_with_unborrowed<R>(f: impl FnOnce(&mut Kernel) -> R) -> Option<R> {
+    KERNEL.with(|kernel| kernel.try_borrow_mut().ok()?.as_mut().map(|kernel| f(kernel)))
+}
+
+/// Makes `kernel` the one of this thread.
+pub(crate) fn install(kernel: Box<Kernel>) {
+    KERNEL.with(|slot| *slot.borrow_mut() = Some(kernel));
+}
+
+/// Takes this thread's kernel away: from here on it is outside any simulation.
+pub(crate) fn uninstall() -> Option<Box<Kernel>> {
+    KERNEL.with(|slot| slot.borrow_mut().take())
+}
+
+/// Something that can run now.
+pub(crate) enum Runnable {
+    Task(u32),
+    Event(EventFn),
+}
+
+/// One step of the trace: a task that ran, an event, or a number mixed in by the harness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TraceStep {
+    /// Virtual time, in nanoseconds.
+    pub(crate) at: u64,
+    pub(crate) what: TraceWhat,
+}
+
+/// What a [`TraceStep`] records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TraceWhat {
+    /// The task with this serial number ran.
+    Task(u64),
+    /// An event ran.
+    Event,
+    /// The harness added this number.
+    Mixed(u64),
+}
+
+/// So many operations without virtual time moving are a livelock.
+const MAX_OPERATIONS: u64 = 5_000_000;
+
+pub(crate) struct Kernel {
+    pub(crate) config: Config,
+    /// Virtual time since the run began, in nanoseconds. Never decreases.
+    now: u64,
+    /// The run fails when time passes this.
+    time_limit: u64,
+    switch_cost: u64,
+    tasks: Vec<Task>,
+    free: Vec<u32>,
+    /// The task that runs now; `None` while the scheduler or an event does.
+    current: Option<u32>,
+    queue: VecDeque<Runnable>,
+    timers: Timers,
+    waits: Waits,
+    nodes: Vec<NodeState>,
+    /// Decides who runs next, and where tasks are preempted.
+    schedule: Rng,
+    /// A task is preempted at an operation if 32 random bits are below this.
+    preempt_below: u64,
+    /// Operations by the running task since time last moved.
+    operations: u64,
+    hash: u64,
+    trace: Option<Vec<TraceStep>>,
+    switches: u64,
+    spawned: u64,
+    live: usize,
+    max_live: usize,
+    failure: Option<Failure>,
+    /// What the panic hook saw of the latest panic: its message, with the place.
+    pub(crate) last_panic: Option<String>,
+    /// Nodes that the running task or event asks the scheduler to end.
+    kill_requests: Vec<NodeId>,
+    pub(crate) warnings: BTreeSet<String>,
+    pub(crate) beacon: Arc<Beacon>,
+}
+
+/// The numbers of a run that is over.
+pub(crate) struct Totals {
+    pub(crate) now: Duration,
+    pub(crate) hash: u64,
+    pub(crate) switches: u64,
+    pub(crate) spawned: u64,
+    pub(crate) max_live: usize,
+}
+
+impl Kernel {
+    pub(crate) fn new(config: Config, beacon: Arc<Beacon>) -> Self {
+        let probability = match config.preempt {
+            Preempt::BySeed => {
+                let mut choice = Stream::new(config.seed, "schedule/preempt").rng();
+                [0.0, 0.01, 0.1, 0.5][choice.random_range(0..4)]
+            }
+            Preempt::Probability(p) => p.clamp(0.0, 1.0),
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "at most 2^32")]
+        #[expect(clippy::cast_sign_loss, reason = "a probability is not negative")]
+        let preempt_below = (probability * f64::from(u32::MAX)).ceil() as u64;
+        let trace = config.record.then(Vec::new);
+        Kernel {
+            schedule: Stream::new(config.seed, "schedule").rng(),
+            hash: mix(config.seed),
+            nodes: vec![NodeState::new(config.seed, Arc::from("main"), 0)],
+            time_limit: config.time_limit.map_or(u64::MAX, to_nanos),
+            switch_cost: to_nanos(config.switch_cost),
+            config,
+            now: 0,
+            tasks: Vec::new(),
+            free: Vec::new(),
+            current: None,
+            queue: VecDeque::new(),
+            timers: Timers::default(),
+            waits: Waits::default(),
+            preempt_below,
+            operations: 0,
+            trace,
+            switches: 0,
+            spawned: 0,
+            live: 0,
+            max_live: 0,
+            failure: None,
+            last_panic: None,
+            kill_requests: Vec::new(),
+            warnings: BTreeSet::new(),
+            beacon,
+        }
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.config.seed
+    }
+
+    /// Does a task run (and not the scheduler, or an event)?
+    pub(crate) fn in_task(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// What runs next: time passes only when nothing can run now. `None` if nothing ever will.
+    pub(crate) fn next(&mut self) -> Option<Runnable> {
+        loop {
+            self.fire_due_timers();
+            if self.now > self.time_limit {
+                self.fail_time_limit();
+                return None;
+            }
+            if let Some(next) = self.pick() {
+                if let Runnable::Task(slot) = next
+                    && self.stall_if_paused(slot)
+                {
+                    continue;
+                }
+                return Some(next);
+            }
+            self.now = self.timers.next_at()?.max(self.now);
+            self.operations = 0;
+        }
+    }
+
+    /// Takes one of those that can run, as the schedule wants.
+    fn pick(&mut self) -> Option<Runnable> {
+        match (self.queue.len(), self.config.schedule) {
+            (0, _) => None,
+            (1, _) | (_, Schedule::Fifo) => self.queue.pop_front(),
+            (n, Schedule::Random) => {
+                let chosen = self.schedule.random_range(0..n);
+                self.queue.swap_remove_back(chosen)
+            }
+        }
+    }
+
+    fn fire_due_timers(&mut self) {
+        while let Some(due) = self.timers.pop_due(self.now) {
+            match due {
+                Due::Wake(task) => self.wake(task, true),
+                Due::Event(event) => self.queue.push_back(Runnable::Event(event)),
+            }
+        }
+    }
+
+    /// The task in `slot` runs from here on.
+    pub(crate) fn begin_step(&mut self, slot: u32) {
+        if self.switch_cost > 0 {
+            self.now += self.switch_cost;
+            self.operations = 0;
+        }
+        self.switches += 1;
+        let serial = self.tasks[slot as usize].serial;
+        self.tasks[slot as usize].state = State::Running;
+        self.current = Some(slot);
+        self.beacon.running(slot, self.switches);
+        self.record(TraceWhat::Task(serial), serial);
+    }
+
+    /// The scheduler runs again. Says which nodes the step wanted to have killed.
+    pub(crate) fn end_step(&mut self) -> Vec<NodeId> {
+        self.current = None;
+        std::mem::take(&mut self.kill_requests)
+    }
+
+    /// An event is about to run.
+    pub(crate) fn begin_event(&mut self) {
+        self.operations += 1;
+        self.switches += 1;
+        self.beacon.running(u32::MAX, self.switches);
+        self.record(TraceWhat::Event, u64::MAX);
+    }
+
+    /// Adds a number to the trace hash.
+    pub(crate) fn mix(&mut self, n: u64) {
+        self.record(TraceWhat::Mixed(n), n);
+    }
+
+    fn record(&mut self, what: TraceWhat, n: u64) {
+        let h = (self.hash ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        self.hash = (h ^ self.now).wrapping_mul(0xd6e8_feb8_6659_fd93).rotate_left(32);
+        if let Some(trace) = &mut self.trace {
+            trace.push(TraceStep { at: self.now, what });
+        }
+    }
+
+    /// Counts one operation of the running task, and says whether another task should run first.
+    ///
+    /// # Errors
+    ///
+    /// The time at which virtual time has stood still for millions of operations.
+    pub(crate) fn operation(&mut self) -> Result<bool, Duration> {
+        self.operations += 1;
+        if self.operations > MAX_OPERATIONS {
+            self.operations = 0;
+            return Err(Duration::from_nanos(self.now));
+        }
+        if self.preempt_below == 0 || self.queue.is_empty() || self.current.is_none() {
+            return Ok(false);
+        }
+        Ok(u64::from(self.schedule.random::<u32>()) < self.preempt_below)
+    }
+
+    /// One of `n` possibilities, by the schedule.
+    pub(crate) fn choose(&mut self, n: usize) -> usize {
+        self.schedule.random_range(0..n)
+    }
+
+    /// The running task lets others run first.
+    pub(crate) fn begin_yield(&mut self) {
+        if let Some(slot) = self.current {
+            self.tasks[slot as usize].state = State::Ready;
+            self.queue.push_back(Runnable::Task(slot));
+        }
+    }
+
+    /// Asks the scheduler to end `node` as soon as the running task suspends.
+    pub(crate) fn request_kill(&mut self, node: NodeId) {
+        self.kill_requests.push(node);
+    }
+
+    /// Ends the run with `failure`, unless it has failed already.
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        self.failure.get_or_insert(failure);
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    pub(crate) fn take_failure(&mut self) -> Option<Failure> {
+        self.failure.take()
+    }
+
+    /// The running task panicked with `payload`.
+    pub(crate) fn fail_with_panic(&mut self, payload: Box<dyn Any + Send>) {
+        let message = self.last_panic.take().unwrap_or_else(|| panic_message(&*payload));
+        let failure = self.failure_now(FailureKind::Panic, message);
+        self.fail(Failure { payload: Some(payload), ..failure });
+    }
+
+    /// A failure at this instant, by the task that runs.
+    pub(crate) fn failure_now(&self, kind: FailureKind, message: String) -> Failure {
+        Failure {
+            kind,
+            at: Duration::from_nanos(self.now),
+            task: self.current.map(|slot| self.task_info(slot)),
+            message,
+            payload: None,
+        }
+    }
+
+    /// Everything that waits to happen. Must be dropped while no kernel is borrowed.
+    pub(crate) fn take_pending(&mut self) -> (VecDeque<Runnable>, Vec<EventFn>) {
+        (std::mem::take(&mut self.queue), self.timers.take_events())
+    }
+
+    pub(crate) fn take_trace(&mut self) -> Option<Vec<TraceStep>> {
+        self.trace.take()
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        Totals {
+            now: Duration::from_nanos(self.now),
+            hash: self.hash,
+            switches: self.switches,
+            spawned: self.spawned,
+            max_live: self.max_live,
+        }
+    }
+}
+
+/// The text of a panic, if it has one.
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}

@@ -1,0 +1,150 @@
+//! Nodes: the servers of the cluster, as the harness sees them.
+//!
+//! A task belongs to the node it was spawned on, as do all that it spawns. Killing a node ends its
+//! tasks where they stand; a killed server really is gone.
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+use crate::kernel::{self, NodeId};
+use crate::task;
+use crate::thread::{JoinHandle, spawn_on};
+
+/// One incarnation of a node. A handle: clones mean the same incarnation.
+#[derive(Clone)]
+pub struct Node {
+    id: NodeId,
+    name: Arc<str>,
+    incarnation: u32,
+}
+
+/// The node was killed before the work on it was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Killed;
+
+impl fmt::Display for Killed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the node was killed")
+    }
+}
+
+impl std::error::Error for Killed {}
+
+impl Node {
+    /// A new incarnation of the node called `name`: the first has number 0.
+    ///
+    /// Earlier incarnations of the name are not touched; whoever restarts a server kills it first.
+    ///
+    /// # Panics
+    ///
+    /// Outside a simulation.
+    #[track_caller]
+    pub fn new(name: &str) -> Self {
+        let (id, name, incarnation) = kernel::with(|kernel| kernel.add_node(name));
+        Node { id, name, incarnation }
+    }
+
+    /// The node that the running task works for: `main` for the test's own tasks and for events.
+    ///
+    /// # Panics
+    ///
+    /// Outside a simulation.
+    #[track_caller]
+    pub fn current() -> Self {
+        kernel::with(|kernel| {
+            let id = kernel.current_node();
+            let (name, incarnation) = kernel.node_name(id);
+            Node { id, name, incarnation }
+        })
+    }
+
+    /// Its name, as given.
+    pub fn name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    /// How many nodes had this name before.
+    pub fn incarnation(&self) -> u32 {
+        self.incarnation
+    }
+
+    /// False once [`kill`](Self::kill) was called.
+    pub fn is_alive(&self) -> bool {
+        kernel::with(|kernel| kernel.is_alive(self.id))
+    }
+
+    /// Starts a task on the node. If the node is dead nothing runs, and joining gives an error.
+    #[track_caller]
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        f: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        spawn_on(self.id, None, Location::caller(), f)
+    }
+
+    /// Lets the running task work for the node while `f` runs: what `f` spawns belongs to the node,
+    /// and it sees the node's clock and randomness.
+    ///
+    /// # Errors
+    ///
+    /// [`Killed`] if the node is dead, or is killed while `f` waits; then `f` is unwound.
+    pub fn run<T>(&self, f: impl FnOnce() -> T) -> Result<T, Killed> {
+        task::visit(self.id, f).map_err(|task::NodeIsDead| Killed)
+    }
+
+    /// Ends every task of the node where it stands, and every visit to it. Afterwards nothing of it
+    /// runs any more. Does nothing if it is dead.
+    ///
+    /// Each task unwinds at the labrt call in which it waits: its destructors run, its locks open.
+    /// If the running task works for the node, it unwinds too. In an event or a destructor the node
+    /// ends as soon as that is over.
+    pub fn kill(&self) {
+        let alive = kernel::with(|kernel| {
+            let alive = kernel.is_alive(self.id);
+            if alive {
+                kernel.request_kill(self.id);
+            }
+            alive
+        });
+        if alive {
+            task::yield_now();
+        }
+    }
+
+    /// Stops the node's tasks, as a long garbage collection would: none runs until
+    /// [`resume`](Self::resume), while its timers and messages pile up.
+    pub fn pause(&self) {
+        kernel::with(|kernel| kernel.pause_node(self.id));
+    }
+
+    /// Lets a paused node go on.
+    pub fn resume(&self) {
+        kernel::with(|kernel| kernel.resume_node(self.id));
+    }
+
+    /// Lets the node's clock run `rate` times as fast as the true one from now on. Waits that have
+    /// begun already end when they would have.
+    ///
+    /// # Panics
+    ///
+    /// If `rate` is not a positive number.
+    pub fn set_clock_rate(&self, rate: f64) {
+        assert!(rate > 0.0 && rate.is_finite(), "a clock cannot run at {rate} times true speed");
+        kernel::with(|kernel| kernel.set_clock_rate(self.id, rate));
+    }
+}
+
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Node {}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Node({}, incarnation {})", self.name, self.incarnation)
+    }
+}

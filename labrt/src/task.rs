@@ -1,0 +1,211 @@
+//! What a running task does with the kernel: spawn, wait, let others run, unwind.
+//!
+//! Everything that can block goes through [`park`]. That is also where a killed task is told so: it
+//! unwinds from there with a private payload that only the root of the task (or the place where it
+//! began to work for the killed node) catches.
+
+use std::panic::{self, AssertUnwindSafe, Location};
+use std::sync::Arc;
+use std::thread;
+
+use crate::backend::{self, Signal};
+use crate::kernel::{self, Kernel, NodeId, Park, State};
+
+/// What a killed task unwinds with.
+pub(crate) struct Unwinding;
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// Somebody woke this task.
+    Notified,
+    /// The deadline passed first.
+    TimedOut,
+    /// There was no wait: this task is unwinding, and a destructor must not block.
+    Refused,
+}
+
+/// How many times a killed task may catch its unwinding and go on before it is given up.
+const MAX_SWALLOWED: u32 = 100;
+
+/// Starts a task whose result nobody waits for. Nothing happens if the node is dead.
+pub(crate) fn spawn_detached(
+    node: NodeId,
+    name: Option<Arc<str>>,
+    at: &'static Location<'static>,
+    body: Box<dyn FnOnce() + Send>,
+) {
+    let job = Box::new(move |signal| {
+        let run = move || match signal {
+            Signal::Run => body(),
+            Signal::Kill => drop(body), // it never started, but its destructors may call labrt
+        };
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(run))
+            && !payload.is::<Unwinding>()
+        {
+            kernel::with(|kernel| kernel.fail_with_panic(payload));
+        }
+    });
+    let (refused, too_many) = kernel::with(|kernel| {
+        if !kernel.is_alive(node) {
+            return (Some(job), false);
+        }
+        (None, !kernel.add_task(node, name, at, job))
+    });
+    drop(refused); // here, where the kernel is free
+    if too_many {
+        end_this_task();
+    }
+}
+
+/// The run has failed: the task that made it fail goes no further.
+fn end_this_task() {
+    let in_task =
+        kernel::with(|kernel| kernel.current_mut().map(|task| task.unwind_to = Some(0)).is_some());
+    if in_task && !must_not_block() {
+        unwind_if_condemned();
+    }
+}
+
+/// Waits for a key to be notified or for the deadline.
+///
+/// # Panics
+///
+/// In an event, which must not block. Unwinds if the task is killed.
+pub(crate) fn park(wait: &Park<'_>) -> Woken {
+    if must_not_block() {
+        kernel::with(Kernel::forget_park_ref);
+        return Woken::Refused;
+    }
+    unwind_if_condemned();
+    let waits = kernel::with(|kernel| {
+        if kernel.in_task() {
+            kernel.begin_park(wait);
+        }
+        kernel.in_task()
+    });
+    assert!(
+        waits,
+        "an event must not block: {} waits for {}",
+        kernel::place(wait.location),
+        wait.what
+    );
+    suspend();
+    if kernel::with(|kernel| kernel.current_mut().is_some_and(|task| task.timed_out)) {
+        Woken::TimedOut
+    } else {
+        Woken::Notified
+    }
+}
+
+/// Lets others run first, if any can.
+pub(crate) fn yield_now() {
+    if kernel::with(|kernel| kernel.in_task()) && !must_not_block() {
+        unwind_if_condemned();
+        kernel::with(Kernel::begin_yield);
+        suspend();
+    }
+}
+
+/// A place where the schedule may let another task run first.
+#[inline]
+#[track_caller]
+pub(crate) fn preemption_point() {
+    match kernel::with(Kernel::operation) {
+        Ok(false) => {}
+        Ok(true) => yield_now(),
+        Err(stuck_at) => panic!("{}", Kernel::livelock_message(stuck_at)),
+    }
+}
+
+/// While a task unwinds, its destructors run in whatever state things are: they must not wait.
+///
+/// The thread's own flag is not enough, since all tasks share it; nor is the task's, since a
+/// student's code may have caught the panic.
+pub(crate) fn must_not_block() -> bool {
+    thread::panicking()
+        && kernel::with(|kernel| kernel.current_mut().is_none_or(|task| task.unwinding))
+}
+
+/// A destructor of an unwinding task needs a lock that is taken: the scheduler tries again when the
+/// other killed tasks are gone. Says whether it makes sense to look at the lock again.
+pub(crate) fn wait_while_unwinding() -> bool {
+    let waits = kernel::with(|kernel| match kernel.current_mut() {
+        Some(task) if task.unwind_to.is_some() => {
+            task.state = State::StuckUnwinding;
+            true
+        }
+        _ => false,
+    });
+    if waits {
+        backend::suspend();
+    }
+    waits
+}
+
+/// Gives the processor back until the scheduler picks this task again.
+fn suspend() {
+    if backend::suspend() == Signal::Kill {
+        unwind_if_condemned();
+    }
+}
+
+/// A killed task goes no further. It comes here again if a student's `catch_unwind` stopped it.
+fn unwind_if_condemned() {
+    let swallowed = kernel::with(|kernel| {
+        let task = kernel.current_mut()?;
+        task.unwind_to?;
+        task.unwinding = true;
+        task.swallowed += 1;
+        Some(task.swallowed)
+    });
+    let Some(swallowed) = swallowed else { return };
+    if swallowed > MAX_SWALLOWED {
+        loop {
+            wait_while_unwinding(); // and never comes back: the scheduler abandons this task
+        }
+    }
+    panic::resume_unwind(Box::new(Unwinding));
+}
+
+/// Runs `f` on behalf of `node`. `Err` if the node was killed meanwhile, or was dead before.
+pub(crate) fn visit<T>(node: NodeId, f: impl FnOnce() -> T) -> Result<T, NodeIsDead> {
+    let entered = kernel::with(|kernel| {
+        let alive = kernel.is_alive(node);
+        if alive && let Some(task) = kernel.current_mut() {
+            task.nodes.push(node);
+        }
+        alive
+    });
+    if !entered {
+        return Err(NodeIsDead);
+    }
+    if kernel::with(|kernel| kernel.is_paused(node)) {
+        yield_now(); // and is picked again when the node goes on
+    }
+    let result = panic::catch_unwind(AssertUnwindSafe(f));
+    let (depth, unwound) = kernel::with(|kernel| {
+        let Some(task) = kernel.current_mut() else { return (0, false) };
+        task.nodes.pop();
+        let depth = task.nodes.len();
+        let unwound = task.unwind_to == Some(depth);
+        if unwound {
+            task.unwind_to = None;
+            task.unwinding = false;
+            task.swallowed = 0;
+        }
+        (depth, unwound)
+    });
+    match result {
+        Ok(value) if !unwound => Ok(value),
+        Err(payload) if !unwound || !payload.is::<Unwinding>() => panic::resume_unwind(payload),
+        _ => {
+            debug_assert!(depth > 0, "the home of a task is not a visit");
+            yield_now(); // whoever killed the node goes on first
+            Err(NodeIsDead)
+        }
+    }
+}
+
+/// The node is dead, or died while the visitor was there.
+pub(crate) struct NodeIsDead;

@@ -1,0 +1,147 @@
+//! Notices from outside that a simulation no longer makes steps: the only part that looks at real
+//! time. It judges by the CPU time of the simulation's thread, so that a busy machine is not taken
+//! for a stuck task.
+
+use std::fs;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::sim::TaskInfo;
+
+/// What the simulation's thread shows of itself to the watching thread.
+#[derive(Default)]
+pub(crate) struct Beacon {
+    /// Counts steps.
+    steps: AtomicU64,
+    /// The slot of the task that runs; `u32::MAX` for the scheduler itself.
+    slot: AtomicU32,
+    /// Who is in which slot.
+    tasks: Mutex<Vec<Identity>>,
+    /// Nobody waits for this run any more: it must end at the next step.
+    pub(crate) abandoned: AtomicBool,
+    /// The thread's directory under `/proc`, once it runs.
+    thread: Mutex<Option<String>>,
+}
+
+struct Identity {
+    serial: u64,
+    name: Option<Arc<str>>,
+    node: Arc<str>,
+    spawned_at: &'static Location<'static>,
+}
+
+impl Beacon {
+    /// Called once on the simulation's thread.
+    pub(crate) fn attach(&self) {
+        let thread = fs::read_link("/proc/thread-self").ok();
+        *self.thread.lock() = thread.map(|path| format!("/proc/{}", path.display()));
+    }
+
+    pub(crate) fn running(&self, slot: u32, steps: u64) {
+        self.slot.store(slot, Relaxed);
+        self.steps.store(steps, Relaxed);
+    }
+
+    pub(crate) fn spawned(
+        &self,
+        slot: u32,
+        serial: u64,
+        name: Option<Arc<str>>,
+        node: &Arc<str>,
+        spawned_at: &'static Location<'static>,
+    ) {
+        let identity = Identity { serial, name, node: node.clone(), spawned_at };
+        let mut tasks = self.tasks.lock();
+        match tasks.get_mut(slot as usize) {
+            Some(place) => *place = identity,
+            None => tasks.push(identity), // slots are handed out one after the other
+        }
+    }
+
+    fn current_task(&self) -> Option<TaskInfo> {
+        let slot = self.slot.load(Relaxed) as usize;
+        let tasks = self.tasks.lock();
+        let task = tasks.get(slot)?;
+        Some(TaskInfo {
+            serial: task.serial,
+            name: task.name.as_deref().map(str::to_owned),
+            node: task.node.to_string(),
+            spawned_at: task.spawned_at,
+        })
+    }
+
+    /// CPU time that the simulation's thread has used; `None` where the system does not say.
+    fn cpu_time(&self) -> Option<Duration> {
+        let thread = self.thread.lock().clone()?;
+        let schedule = fs::read_to_string(format!("{thread}/schedstat")).ok()?;
+        let nanos = schedule.split_whitespace().next()?.parse().ok()?;
+        Some(Duration::from_nanos(nanos))
+    }
+}
+
+/// Why the watchdog gave a run up.
+pub(crate) struct Stuck {
+    pub(crate) task: Option<TaskInfo>,
+    pub(crate) message: String,
+}
+
+/// Watches one simulation. Ask it now and then.
+pub(crate) struct Watchdog {
+    beacon: Arc<Beacon>,
+    patience: Duration,
+    seen: Option<Seen>,
+}
+
+/// When the present step was first seen.
+struct Seen {
+    steps: u64,
+    since: Instant,
+    cpu: Option<Duration>,
+}
+
+impl Watchdog {
+    pub(crate) fn new(beacon: Arc<Beacon>, patience: Duration) -> Self {
+        Watchdog { beacon, patience, seen: None }
+    }
+
+    /// Says if the run has been in one step for too long.
+    pub(crate) fn look(&mut self) -> Option<Stuck> {
+        let steps = self.beacon.steps.load(Relaxed);
+        let cpu = self.beacon.cpu_time();
+        let seen = match &self.seen {
+            Some(seen) if seen.steps == steps => seen,
+            _ => {
+                self.seen = Some(Seen { steps, since: Instant::now(), cpu });
+                return None;
+            }
+        };
+        let waited = seen.since.elapsed();
+        let burnt = cpu.zip(seen.cpu).map(|(now, then)| now.saturating_sub(then));
+        let why = match burnt {
+            Some(burnt) if burnt >= self.patience => format!(
+                "computed for {:.1} s without a labrt call: is it an endless loop, or one that polls \
+                 an atomic?",
+                burnt.as_secs_f64()
+            ),
+            // Some CPU, but not much: the machine is busy. Wait on.
+            Some(burnt) if burnt * 20 > waited => return None,
+            Some(_) if waited >= self.patience => format!(
+                "has used no CPU for {:.1} s: it is blocked outside labrt, in a foreign lock, channel, \
+                 sleep or I/O; use labrt::sync, labrt::channel, labrt::time",
+                waited.as_secs_f64()
+            ),
+            None if waited >= 6 * self.patience => {
+                format!("made no labrt call for {:.1} s", waited.as_secs_f64())
+            }
+            _ => return None,
+        };
+        self.beacon.abandoned.store(true, Relaxed);
+        let task = self.beacon.current_task();
+        let who = task.as_ref().map_or_else(|| "the scheduler".to_owned(), ToString::to_string);
+        Some(Stuck { message: format!("{who} {why}"), task })
+    }
+}
