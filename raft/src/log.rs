@@ -1,0 +1,225 @@
+//! The log (§5.3, §5.4.1): what it contains, how two logs are compared, how entries come and go.
+//!
+//! Entries up to [`Log::base`] are in the snapshot and only their last id is left (§7). All of
+//! them are committed, and so the same on every server. Who may append what, and when anything is
+//! saved, is decided elsewhere.
+
+use labgob::Bytes;
+use raftapi::{EntryId, LogIndex, Term};
+use serde::{Deserialize, Serialize};
+
+/// One command, and the term of the leader that took it in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) term: Term,
+    /// Shared with the messages that carry it, so a clone copies no bytes.
+    pub(crate) command: Bytes,
+}
+
+/// The entries after the snapshot. Terms never fall from one entry to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Log {
+    /// Last entry that the snapshot includes; `T0:i0` while there is no snapshot.
+    base: EntryId,
+    /// The first of these has index `base.index + 1`.
+    entries: Vec<Entry>,
+}
+
+impl Log {
+    /// What is left of a log after a snapshot at `base`: nothing at first, with the default.
+    pub(crate) fn after(base: EntryId, entries: Vec<Entry>) -> Log {
+        Log { base, entries }
+    }
+
+    pub(crate) fn base(&self) -> EntryId {
+        self.base
+    }
+
+    /// The newest entry: what §5.4.1 compares.
+    pub(crate) fn last_id(&self) -> EntryId {
+        let term = self.entries.last().map_or(self.base.term, |entry| entry.term);
+        EntryId { term, index: LogIndex(self.base.index.0 + self.entries.len() as u64) }
+    }
+
+    /// The term at `index`; `None` below the base, where it is forgotten, and beyond the end.
+    pub(crate) fn term_at(&self, index: LogIndex) -> Option<Term> {
+        if index == self.base.index { Some(self.base.term) } else { Some(self.get(index)?.term) }
+    }
+
+    /// The id of the entry at `index`, where [`Log::term_at`] knows its term.
+    pub(crate) fn id_at(&self, index: LogIndex) -> Option<EntryId> {
+        Some(EntryId { term: self.term_at(index)?, index })
+    }
+
+    /// The consistency check of §5.3: does this log hold that entry?
+    ///
+    /// Asked about an entry below the base by a leader of the current term, the answer is yes:
+    /// what is in a snapshot is committed, and such a leader has all of it (Leader Completeness).
+    pub(crate) fn contains(&self, id: EntryId) -> bool {
+        id.index < self.base.index || self.term_at(id.index) == Some(id.term)
+    }
+
+    /// All entries from `first` on, which lies after the base.
+    pub(crate) fn entries_from(&self, first: LogIndex) -> &[Entry] {
+        let offset = self.offset(first).expect("entries up to the base are in the snapshot");
+        self.entries.get(offset..).unwrap_or(&[])
+    }
+
+    /// The newest entry here that is neither above `limit.index` nor of a later term than
+    /// `limit.term`; `None` if the snapshot has swallowed it.
+    ///
+    /// This finds where two logs part. An entry that both hold, at or below `limit`, is never
+    /// above the answer: for terms do not fall along a log.
+    pub(crate) fn newest_within(&self, limit: EntryId) -> Option<EntryId> {
+        let known = limit.index.0.checked_sub(self.base.index.0)?;
+        let known =
+            usize::try_from(known).map_or(self.entries.len(), |n| n.min(self.entries.len()));
+        let within = self.entries[..known].partition_point(|entry| entry.term <= limit.term);
+        self.id_at(LogIndex(self.base.index.0 + within as u64))
+    }
+
+    /// Adds a command of the leader's own.
+    pub(crate) fn append(&mut self, entry: Entry) -> EntryId {
+        debug_assert!(self.last_id().term <= entry.term, "terms never fall along a log");
+        self.entries.push(entry);
+        self.last_id()
+    }
+
+    /// Where the `entries` after `prev` first contradict this log: same index, another term.
+    pub(crate) fn conflict(&self, prev: EntryId, entries: &[Entry]) -> Option<LogIndex> {
+        let mut index = prev.index;
+        for entry in entries {
+            index = index.next();
+            if self.get(index).is_some_and(|own| own.term != entry.term) {
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// Deletes the entry at `index` and all that follow it.
+    pub(crate) fn truncate_from(&mut self, index: LogIndex) {
+        let offset = self.offset(index).expect("what is in the snapshot is never deleted");
+        self.entries.truncate(offset);
+    }
+
+    /// Adds those of the `entries` after `prev` that are not here yet, and says how many those are.
+    /// What is here already, in the snapshot or as an entry, stays: an old message may hold less
+    /// than a newer one that overtook it.
+    pub(crate) fn append_missing(&mut self, prev: EntryId, mut entries: Vec<Entry>) -> usize {
+        let present = self.last_id().index.0.saturating_sub(prev.index.0);
+        let present = usize::try_from(present).map_or(entries.len(), |n| n.min(entries.len()));
+        let missing = entries.split_off(present);
+        let count = missing.len();
+        self.entries.extend(missing);
+        count
+    }
+
+    /// Forgets the entries up to `id`, which a snapshot now includes. What follows stays if it
+    /// follows that entry, and goes if it follows another one (Figure 13, rules 6 and 7).
+    pub(crate) fn compact_to(&mut self, id: EntryId) {
+        debug_assert!(id.index > self.base.index, "the base only moves up");
+        if self.term_at(id.index) == Some(id.term) {
+            let kept = self.entries_from(id.index.next()).len();
+            self.entries.drain(..self.entries.len() - kept);
+        } else {
+            self.entries.clear();
+        }
+        self.base = id;
+    }
+
+    /// The entry at `index`, if it is after the base and not beyond the end.
+    fn get(&self, index: LogIndex) -> Option<&Entry> {
+        self.entries.get(self.offset(index)?)
+    }
+
+    /// Position of `index` in `entries`; `None` up to the base.
+    fn offset(&self, index: LogIndex) -> Option<usize> {
+        let after_base = index.0.checked_sub(self.base.index.0 + 1)?;
+        Some(usize::try_from(after_base).unwrap_or(usize::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{entries, id, log};
+
+    #[test]
+    fn an_empty_log_contains_the_place_before_its_first_entry() {
+        let empty = log(id(0, 0), &[]);
+        assert_eq!(empty.last_id(), id(0, 0));
+        assert!(empty.contains(id(0, 0)));
+        assert!(!empty.contains(id(1, 1)));
+    }
+
+    #[test]
+    fn indices_are_absolute_after_compaction() {
+        let mut log = log(id(0, 0), &[1, 1, 2, 3]);
+        log.compact_to(id(2, 3));
+        assert_eq!((log.base(), log.last_id()), (id(2, 3), id(3, 4)));
+        let terms = [2, 3, 4, 5].map(|index| log.term_at(LogIndex(index)));
+        assert_eq!(terms, [None, Some(Term(2)), Some(Term(3)), None]);
+    }
+
+    #[test]
+    fn the_last_id_of_a_fully_compacted_log_is_its_base() {
+        let mut log = log(id(0, 0), &[1, 4]);
+        log.compact_to(id(4, 2));
+        assert_eq!(log.last_id(), id(4, 2));
+        assert!(log.contains(id(4, 2)));
+    }
+
+    #[test]
+    fn a_snapshot_that_the_log_matches_keeps_the_suffix() {
+        let mut log = log(id(0, 0), &[1, 1, 2, 2]);
+        log.compact_to(id(1, 2));
+        assert_eq!(log.entries_from(LogIndex(3)), entries(3, &[2, 2]));
+    }
+
+    #[test]
+    fn a_snapshot_that_the_log_contradicts_or_exceeds_clears_it() {
+        for newer in [id(3, 2), id(3, 9)] {
+            let mut log = log(id(0, 0), &[1, 1, 2, 2]);
+            log.compact_to(newer);
+            assert_eq!((log.base(), log.last_id()), (newer, newer));
+        }
+    }
+
+    #[test]
+    fn only_a_different_term_is_a_conflict() {
+        let log = log(id(0, 0), &[1, 1, 2]);
+        assert_eq!(log.conflict(id(1, 1), &entries(2, &[1, 2])), None);
+        assert_eq!(log.conflict(id(1, 1), &entries(2, &[1, 2, 2])), None);
+        assert_eq!(log.conflict(id(1, 1), &entries(2, &[1, 3])), Some(LogIndex(3)));
+        assert_eq!(log.conflict(id(1, 1), &entries(2, &[3, 3])), Some(LogIndex(2)));
+    }
+
+    #[test]
+    fn entries_in_the_snapshot_are_no_conflict_and_are_not_added_again() {
+        let mut log = log(id(2, 8), &[2]);
+        let old = entries(6, &[1, 2, 2, 2, 2]); // indices 6 to 10
+        assert_eq!(log.conflict(id(1, 5), &old), None);
+        assert_eq!(log.append_missing(id(1, 5), old), 1);
+        assert_eq!(log.entries_from(LogIndex(9)), entries(9, &[2, 2]));
+    }
+
+    #[test]
+    fn a_shorter_old_message_removes_nothing() {
+        let mut log = log(id(0, 0), &[1, 1, 1]);
+        assert_eq!(log.append_missing(id(1, 1), entries(2, &[1])), 0);
+        assert_eq!(log.append_missing(id(1, 1), vec![]), 0);
+        assert_eq!(log.last_id(), id(1, 3));
+    }
+
+    #[test]
+    fn newest_within_steps_over_whole_terms() {
+        let log = log(id(1, 2), &[1, 4, 4, 6]); // indices 3 to 6
+        assert_eq!(log.newest_within(id(9, 99)), Some(id(6, 6)));
+        assert_eq!(log.newest_within(id(5, 6)), Some(id(4, 5)));
+        assert_eq!(log.newest_within(id(4, 4)), Some(id(4, 4)));
+        assert_eq!(log.newest_within(id(3, 6)), Some(id(1, 3)));
+        assert_eq!(log.newest_within(id(1, 2)), Some(id(1, 2)));
+        assert_eq!(log.newest_within(id(1, 1)), None);
+    }
+}
