@@ -131,8 +131,8 @@ mod tests {
         assert_eq!(Stream::new(7, "link/S0->S1").rng().next_u64(), FIRST);
         assert_eq!(Stream::new(7, "link/S0->S1").at(3).next_u64(), THIRD);
     }
-    const FIRST: u64 = 1;
-    const THIRD: u64 = 2;
+    const FIRST: u64 = 1_630_482_940_470_803_052;
+    const THIRD: u64 = 7_419_118_498_857_204_105;
 
     #[test]
     fn names_seeds_and_places_all_matter() {

@@ -200,11 +200,11 @@ impl Kernel {
     /// What runs next: time passes only when nothing can run now. `None` if nothing ever will.
     pub(crate) fn next(&mut self) -> Option<Runnable> {
         loop {
-            self.fire_due_timers();
             if self.now > self.time_limit {
                 self.fail_time_limit();
                 return None;
             }
+            self.fire_due_timers();
             if let Some(next) = self.pick() {
                 if let Runnable::Task(slot) = next
                     && self.stall_if_paused(slot)
@@ -213,7 +213,12 @@ impl Kernel {
                 }
                 return Some(next);
             }
-            self.now = self.timers.next_at()?.max(self.now);
+            let at = self.timers.next_at()?;
+            if at > self.time_limit {
+                self.fail_time_limit();
+                return None;
+            }
+            self.now = at.max(self.now);
             self.operations = 0;
         }
     }

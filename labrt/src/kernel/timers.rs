@@ -46,16 +46,11 @@ impl Timers {
     }
 
     pub(crate) fn run_at(&mut self, at: u64, event: EventFn) {
-        let place = match self.free.pop() {
-            Some(place) => {
-                self.events[place as usize] = Some(event);
-                place
-            }
-            None => {
-                self.events.push(Some(event));
-                u32::try_from(self.events.len() - 1).expect("fewer than 2^32 events")
-            }
-        };
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.events.push(None);
+            u32::try_from(self.events.len() - 1).expect("fewer than 2^32 events")
+        });
+        self.events[place as usize] = Some(event);
         self.push(at, Target::Event(place));
     }
 

@@ -12,6 +12,7 @@ use crate::task::{self, Woken, park};
 /// If waiting can never end: the task holds the lock itself, or the tasks that wait for each other
 /// form a cycle.
 #[inline]
+#[track_caller]
 pub(super) fn take<G>(
     lock: usize,
     what: &'static str,
@@ -29,6 +30,7 @@ pub(super) fn take<G>(
 }
 
 #[cold]
+#[track_caller]
 fn wait_for(lock: usize, what: &'static str, location: &'static Location<'static>) {
     if task::must_not_block() {
         let again = task::wait_while_unwinding();

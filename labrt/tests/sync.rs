@@ -1,0 +1,234 @@
+//! Locks and condition variables, and the promise of the whole crate: one seed, one run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use labrt::rand::{rng, stream};
+use labrt::sim::{Config, Preempt, Schedule, check_determinism, run};
+use labrt::sync::{Condvar, Mutex, RwLock};
+use labrt::{channel, sim, thread, time, trace};
+use rand::RngExt as _;
+
+const MS: Duration = Duration::from_millis(1);
+
+#[track_caller]
+fn for_many_seeds(scenario: impl Fn() + Clone + Send + 'static) {
+    for seed in 0..200 {
+        if let Err(failure) = run(Config::with_seed(seed), scenario.clone()).result {
+            panic!("seed {seed}: {failure}");
+        }
+    }
+}
+
+#[test]
+fn a_mutex_excludes() {
+    for_many_seeds(|| {
+        let inside = Arc::new(Mutex::new(0));
+        let total = Arc::new(Mutex::new(0));
+        let tasks: Vec<_> = (0..5)
+            .map(|_| {
+                let (inside, total) = (inside.clone(), total.clone());
+                thread::spawn(move || {
+                    for _ in 0..5 {
+                        let mut guard = total.lock();
+                        *inside.lock() += 1;
+                        let before = *guard;
+                        thread::yield_now();
+                        *guard = before + 1;
+                        let mut inside = inside.lock();
+                        assert_eq!(*inside, 1);
+                        *inside -= 1;
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.join().unwrap();
+        }
+        assert_eq!(*total.lock(), 25);
+        assert!(total.try_lock().is_some());
+    });
+}
+
+#[test]
+fn readers_share_and_writers_do_not() {
+    for_many_seeds(|| {
+        let lock = Arc::new(RwLock::new((0, 0)));
+        for _ in 0..2 {
+            let lock = lock.clone();
+            thread::spawn(move || {
+                for _ in 0..5 {
+                    let mut pair = lock.write();
+                    pair.0 += 1;
+                    thread::yield_now();
+                    pair.1 += 1;
+                }
+            });
+        }
+        let readers: Vec<_> = (0..3)
+            .map(|_| {
+                let lock = lock.clone();
+                thread::spawn(move || {
+                    for _ in 0..5 {
+                        let pair = lock.read();
+                        let other = lock.read(); // more than one may read
+                        assert_eq!((pair.0, pair.1), (other.1, other.0));
+                        drop((pair, other));
+                        thread::yield_now();
+                    }
+                })
+            })
+            .collect();
+        for reader in readers {
+            reader.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_condvar_wakes_one_or_all() {
+    for_many_seeds(|| {
+        let pair = Arc::new((Mutex::new(0), Condvar::new()));
+        let waiters: Vec<_> = (0..4)
+            .map(|_| {
+                let pair = pair.clone();
+                thread::spawn(move || {
+                    let mut tickets = pair.0.lock();
+                    pair.1.wait_while(&mut tickets, |tickets| *tickets == 0);
+                    *tickets -= 1;
+                })
+            })
+            .collect();
+        time::sleep(MS);
+        *pair.0.lock() += 1;
+        assert!(pair.1.notify_one());
+        time::sleep(MS);
+        assert_eq!(waiters.iter().filter(|waiter| waiter.is_finished()).count(), 1);
+        *pair.0.lock() += 3;
+        assert_eq!(pair.1.notify_all(), 3);
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+        assert!(!pair.1.notify_one());
+    });
+}
+
+#[test]
+fn a_condvar_waits_no_longer_than_told() {
+    for_many_seeds(|| {
+        let (mutex, condvar) = (Mutex::new(()), Condvar::new());
+        let mut guard = mutex.lock();
+        let began = time::Instant::now();
+        assert!(condvar.wait_for(&mut guard, 5 * MS).timed_out());
+        assert!(condvar.wait_until(&mut guard, began + 8 * MS).timed_out());
+        assert!(condvar.wait_while_for(&mut guard, |()| true, 2 * MS).timed_out());
+        let waited = began.elapsed();
+        assert!((10 * MS..11 * MS).contains(&waited), "{waited:?}");
+    });
+}
+
+/// A little of everything that could make runs differ.
+fn busy() -> u64 {
+    let (send, receive) = channel::bounded(2);
+    let lock = Arc::new(Mutex::new(0_u64));
+    for n in 0..5_u64 {
+        let (send, lock) = (send.clone(), lock.clone());
+        thread::spawn(move || {
+            for _ in 0..10 {
+                time::sleep(Duration::from_micros(rng().random_range(0..2000)));
+                *lock.lock() ^= rng().random::<u64>() >> n;
+                send.send(n).unwrap();
+            }
+        });
+    }
+    drop(send);
+    let order = receive.iter().fold(0_u64, |sum, n| sum.wrapping_mul(7).wrapping_add(n));
+    trace::mix(order);
+    let locked = *lock.lock();
+    locked ^ stream("test").at(3).random::<u64>()
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    let mut hashes = BTreeSet::new();
+    for seed in 0..50 {
+        let [first, second] = [0, 1].map(|_| run(Config::with_seed(seed), busy));
+        assert_eq!(first.result.unwrap(), second.result.unwrap());
+        assert_eq!(first.report, second.report);
+        hashes.insert(first.report.trace_hash);
+        check_determinism(&Config::with_seed(seed), busy).unwrap();
+    }
+    assert_eq!(hashes.len(), 50, "and each seed is another");
+}
+
+/// Recorded once. It may change when the scheduler does, but never from build to build.
+#[test]
+fn a_run_is_the_same_in_every_build() {
+    let outcome = run(Config::with_seed(7), busy);
+    assert_eq!(outcome.report.trace_hash, RECORDED);
+}
+const RECORDED: u64 = 1_769_095_342_712_614_999;
+
+#[test]
+fn what_no_seed_decides_is_found() {
+    static RUNS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let difference = check_determinism(&Config::with_seed(1), || {
+        let runs = RUNS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        time::sleep(MS);
+        time::sleep(Duration::from_micros(runs));
+        thread::yield_now();
+    })
+    .unwrap_err();
+    assert_eq!(
+        difference.to_string(),
+        "two runs of one seed differ after 2 equal steps\n  \
+         first run   [0.001003s] ran task #0\n  \
+         second run  [0.001004s] ran task #0"
+    );
+}
+
+/// Ten increments by two tasks that read and write back in two steps lose one if a switch falls in
+/// between: the reason for preemption.
+#[test]
+fn preemption_finds_a_lost_update() {
+    let lost = |preempt| {
+        let run_one = |seed| {
+            let config = Config { preempt, schedule: Schedule::Random, ..Config::with_seed(seed) };
+            let total = run(config, || {
+                let counter = Arc::new(Mutex::new(0));
+                let tasks: Vec<_> = (0..2)
+                    .map(|_| {
+                        let counter = counter.clone();
+                        thread::spawn(move || {
+                            for _ in 0..5 {
+                                let before = *counter.lock();
+                                *counter.lock() = before + 1;
+                            }
+                        })
+                    })
+                    .collect();
+                for task in tasks {
+                    task.join().unwrap();
+                }
+                *counter.lock()
+            });
+            total.result.unwrap() < 10
+        };
+        (0..100).filter(|&seed| run_one(seed)).count()
+    };
+    assert_eq!(lost(Preempt::Probability(0.0)), 0);
+    assert!(lost(Preempt::Probability(0.5)) > 80);
+    assert!(lost(Preempt::BySeed) > 20);
+}
+
+#[test]
+fn simulations_run_side_by_side() {
+    let alone: Vec<_> = (0..8).map(|seed| run(Config::with_seed(seed), busy).report).collect();
+    let together: Vec<_> = (0..8)
+        .map(|seed| std::thread::spawn(move || run(Config::with_seed(seed), busy).report))
+        .collect();
+    let together: Vec<_> = together.into_iter().map(|thread| thread.join().unwrap()).collect();
+    assert_eq!(alone, together);
+    assert!(!sim::active());
+}
