@@ -151,9 +151,11 @@ fn merge(a: &Receiver<u32>, b: &Receiver<u32>) -> (Vec<u32>, u32) {
     let (mut a, mut b) = (a.clone(), b.clone());
     while open > 0 {
         select! {
-            recv(a) -> message => match message {
-                Ok(n) => got.push(n),
-                Err(RecvError) => { open -= 1; a = never(); }
+            recv(a) -> message => if let Ok(n) = message {
+                got.push(n);
+            } else {
+                open -= 1;
+                a = never();
             },
             recv(b) -> message => {
                 let Ok(n) = message else {

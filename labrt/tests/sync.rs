@@ -138,7 +138,7 @@ fn busy() -> u64 {
             for _ in 0..10 {
                 time::sleep(Duration::from_micros(rng().random_range(0..2000)));
                 *lock.lock() ^= rng().random::<u64>() >> n;
-                send.send(n).unwrap();
+                send.send(n).expect("the receiver is there to the end");
             }
         });
     }
