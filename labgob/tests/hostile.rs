@@ -1,6 +1,7 @@
 //! Bytes that lie cost an error: no panic, no more memory than they justify, no endless loop, no
 //! overflow of a small stack.
 
+#![expect(clippy::disallowed_types, reason = "std's maps are decoded too; no simulation runs here")]
 #![expect(unsafe_code, reason = "a global allocator, here one that counts, is an unsafe trait")]
 
 use std::{

@@ -1,5 +1,7 @@
 //! What is written is what is read.
 
+#![expect(clippy::disallowed_types, reason = "std's maps are encoded too; no simulation runs here")]
+
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,

@@ -67,7 +67,7 @@ fn measure(what: &str, preempt: f64, calls: usize, story: impl Fn(usize) + Copy 
         .map(|seed| {
             let config =
                 Config { preempt: Preempt::Probability(preempt), ..Config::with_seed(seed) };
-            #[allow(clippy::disallowed_methods, reason = "measures the simulation from outside")]
+            #[expect(clippy::disallowed_methods, reason = "measures the simulation from outside")]
             let start = Instant::now();
             sim::run(config, move || story(calls)).result.expect("all calls end");
             start.elapsed()
