@@ -4,7 +4,7 @@
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::backend::{Fiber, Signal, Stacks, Step};
+use crate::backend::{Fiber, Fibers, Signal, Step};
 use crate::kernel::{self, EventFn, Kernel, MAIN_NODE, NodeId, Runnable, State, TraceStep};
 use crate::sim::{Failure, Report};
 use crate::task;
@@ -19,8 +19,8 @@ pub(crate) struct End {
 
 /// The stacks of all tasks, by slot. Who they belong to is the kernel's business.
 pub(crate) struct Scheduler {
-    fibers: Vec<Option<Fiber>>,
-    stacks: Stacks,
+    tasks: Vec<Option<Fiber>>,
+    fibers: Fibers,
 }
 
 impl Scheduler {
@@ -30,10 +30,10 @@ impl Scheduler {
         main: Box<dyn FnOnce() + Send>,
         started_at: &'static Location<'static>,
     ) -> End {
-        let stacks = Stacks::new(kernel.config.stack_size);
+        let fibers = Fibers::new(kernel.config.backend, kernel.config.stack_size);
         kernel::install(Box::new(kernel));
         task::spawn_detached(MAIN_NODE, Some("main".into()), started_at, main);
-        let mut scheduler = Scheduler { fibers: Vec::new(), stacks };
+        let mut scheduler = Scheduler { tasks: Vec::new(), fibers };
         scheduler.run_until_main_returns();
         scheduler.tear_down();
         let mut kernel = kernel::uninstall().expect("it was installed above");
@@ -81,27 +81,26 @@ impl Scheduler {
     /// Lets a task run until it waits or ends, then does what it asked for.
     fn step(&mut self, slot: u32, signal: Signal) -> Step {
         let index = slot as usize;
-        if self.fibers.len() <= index {
-            self.fibers.resize_with(index + 1, || None);
+        if self.tasks.len() <= index {
+            self.tasks.resize_with(index + 1, || None);
         }
         let job = kernel::with(|kernel| {
             kernel.begin_step(slot);
             kernel.task_mut(slot).job.take()
         });
-        let mut fiber = match (self.fibers[index].take(), job) {
+        let mut fiber = match (self.tasks[index].take(), job) {
             (Some(fiber), _) => fiber,
             (None, Some(job)) => {
-                let stack = self.stacks.take().expect("the system has memory for another stack");
-                Fiber::start(stack, job)
+                self.fibers.start(job).expect("the system has room for another stack")
             }
             (None, None) => unreachable!("a task has a job until it starts, then a fiber"),
         };
         let step = fiber.resume(signal);
         let killed = kernel::with(Kernel::end_step);
         match step {
-            Step::Suspended => self.fibers[index] = Some(fiber),
+            Step::Suspended => self.tasks[index] = Some(fiber),
             Step::Finished => {
-                fiber.recycle(&mut self.stacks);
+                self.fibers.recycle(fiber);
                 kernel::with(|kernel| kernel.remove_task(slot));
             }
         }
@@ -180,7 +179,7 @@ impl Scheduler {
     }
 
     fn abandon(&mut self, slot: u32) {
-        if let Some(fiber) = self.fibers[slot as usize].take() {
+        if let Some(fiber) = self.tasks[slot as usize].take() {
             fiber.abandon();
         }
         kernel::with(|kernel| {

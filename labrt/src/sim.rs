@@ -33,6 +33,8 @@ pub struct Config {
     pub preempt: Preempt,
     /// Who runs next, of those that can.
     pub schedule: Schedule,
+    /// What tasks are made of. It makes no difference to what happens.
+    pub backend: Backend,
     /// Virtual time that each switch takes, so that a loop which polls and yields makes time pass.
     /// Default: 1 microsecond.
     pub switch_cost: Duration,
@@ -52,6 +54,7 @@ impl Config {
             record: false,
             preempt: Preempt::BySeed,
             schedule: Schedule::Random,
+            backend: Backend::Coroutines,
             switch_cost: Duration::from_micros(1),
             patience: Duration::from_secs(10),
         }
@@ -80,6 +83,15 @@ pub enum Schedule {
     Random,
     /// The one that has been able to for longest.
     Fifo,
+}
+
+/// What tasks are made of. One seed has one trace on both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// Coroutines on one OS thread, the default; on platforms without them, as `Threads`.
+    Coroutines,
+    /// OS threads of which one runs at a time: slower, and all safe Rust.
+    Threads,
 }
 
 /// What a run came to.

@@ -23,8 +23,8 @@ pub(crate) struct Beacon {
     tasks: Mutex<Vec<Identity>>,
     /// Nobody waits for this run any more: it must end at the next step.
     pub(crate) abandoned: AtomicBool,
-    /// The thread's directory under `/proc`, once it runs.
-    thread: Mutex<Option<String>>,
+    /// Where the system tells how much CPU the thread has used that runs the simulation now.
+    thread: Mutex<Option<Arc<str>>>,
 }
 
 struct Identity {
@@ -35,10 +35,14 @@ struct Identity {
 }
 
 impl Beacon {
-    /// Called once on the simulation's thread.
+    /// The calling thread runs the simulation from here on.
     pub(crate) fn attach(&self) {
-        let thread = fs::read_link("/proc/thread-self").ok();
-        *self.thread.lock() = thread.map(|path| format!("/proc/{}", path.display()));
+        thread_local! {
+            static PATH: Option<Arc<str>> = fs::read_link("/proc/thread-self")
+                .ok()
+                .map(|path| format!("/proc/{}/schedstat", path.display()).into());
+        }
+        PATH.with(|path| self.thread.lock().clone_from(path));
     }
 
     pub(crate) fn running(&self, slot: u32, steps: u64) {
@@ -77,7 +81,7 @@ impl Beacon {
     /// CPU time that the simulation's thread has used; `None` where the system does not say.
     fn cpu_time(&self) -> Option<Duration> {
         let thread = self.thread.lock().clone()?;
-        let schedule = fs::read_to_string(format!("{thread}/schedstat")).ok()?;
+        let schedule = fs::read_to_string(&*thread).ok()?;
         let nanos = schedule.split_whitespace().next()?.parse().ok()?;
         Some(Duration::from_nanos(nanos))
     }

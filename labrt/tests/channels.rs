@@ -6,7 +6,7 @@ use labrt::channel::{
     self, Receiver, RecvError, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError,
     TrySendError, after, bounded, never, select, tick, unbounded,
 };
-use labrt::sim::{self, Config, run};
+use labrt::sim::{self, Backend, Config, run};
 use labrt::thread;
 use labrt::time::{Instant, sleep};
 
@@ -15,8 +15,15 @@ const MS: Duration = Duration::from_millis(1);
 #[track_caller]
 fn for_many_seeds(scenario: impl Fn() + Clone + Send + 'static) {
     for seed in 0..200 {
-        if let Err(failure) = run(Config::with_seed(seed), scenario.clone()).result {
+        let outcome = run(Config::with_seed(seed), scenario.clone());
+        if let Err(failure) = outcome.result {
             panic!("seed {seed}: {failure}");
+        }
+        assert_eq!(outcome.report.warnings, Vec::<String>::new(), "seed {seed}");
+        if seed < 10 {
+            let config = Config { backend: Backend::Threads, ..Config::with_seed(seed) };
+            let other = run(config, scenario.clone());
+            assert_eq!(other.report, outcome.report, "seed {seed}: the backends differ");
         }
     }
 }

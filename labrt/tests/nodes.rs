@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use labrt::node::{Killed, Node};
-use labrt::sim::{Config, Outcome, run};
+use labrt::sim::{Backend, Config, Outcome, run};
 use labrt::sync::{Condvar, Mutex};
 use labrt::time::{Instant, sleep};
 use labrt::{channel, event, sim, thread};
@@ -17,11 +17,16 @@ const MS: Duration = Duration::from_millis(1);
 #[track_caller]
 fn for_many_seeds(scenario: impl Fn() + Clone + Send + 'static) {
     for seed in 0..200 {
-        let outcome: Outcome<()> = run(Config::with_seed(seed), scenario.clone());
+        let outcome = run(Config::with_seed(seed), scenario.clone());
         if let Err(failure) = outcome.result {
             panic!("seed {seed}: {failure}");
         }
         assert_eq!(outcome.report.warnings, Vec::<String>::new(), "seed {seed}");
+        if seed < 10 {
+            let config = Config { backend: Backend::Threads, ..Config::with_seed(seed) };
+            let other = run(config, scenario.clone());
+            assert_eq!(other.report, outcome.report, "seed {seed}: the backends differ");
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use labrt::rand::{rng, stream};
-use labrt::sim::{Config, Preempt, Schedule, check_determinism, run};
+use labrt::sim::{Backend, Config, Preempt, Schedule, check_determinism, run};
 use labrt::sync::{Condvar, Mutex, RwLock};
 use labrt::{channel, sim, thread, time, trace};
 use rand::RngExt as _;
@@ -15,8 +15,15 @@ const MS: Duration = Duration::from_millis(1);
 #[track_caller]
 fn for_many_seeds(scenario: impl Fn() + Clone + Send + 'static) {
     for seed in 0..200 {
-        if let Err(failure) = run(Config::with_seed(seed), scenario.clone()).result {
+        let outcome = run(Config::with_seed(seed), scenario.clone());
+        if let Err(failure) = outcome.result {
             panic!("seed {seed}: {failure}");
+        }
+        assert_eq!(outcome.report.warnings, Vec::<String>::new(), "seed {seed}");
+        if seed < 10 {
+            let config = Config { backend: Backend::Threads, ..Config::with_seed(seed) };
+            let other = run(config, scenario.clone());
+            assert_eq!(other.report, outcome.report, "seed {seed}: the backends differ");
         }
     }
 }

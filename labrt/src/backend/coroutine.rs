@@ -5,14 +5,13 @@
 
 use std::cell::Cell;
 use std::io;
-use std::mem;
 use std::ptr;
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use parking_lot::Mutex;
 
-use super::{Job, Signal, Step};
+use super::{DEFAULT_STACK_SIZE, Job, Signal, Step};
 
 thread_local! {
     /// The yielder of the fiber that runs on this thread now.
@@ -43,11 +42,6 @@ impl Fiber {
     pub(crate) fn recycle(self, stacks: &mut Stacks) {
         stacks.idle.push(self.0.into_stack());
     }
-
-    /// Leaks a fiber that cannot be unwound: dropping it would unwind it by force, or abort.
-    pub(crate) fn abandon(self) {
-        mem::forget(self);
-    }
 }
 
 /// Suspends the running fiber until it is resumed, and says why it was.
@@ -70,9 +64,6 @@ pub(crate) struct Stacks {
     size: usize,
     idle: Vec<DefaultStack>,
 }
-
-/// Address space for one task's stack, in bytes; memory is used only where it is touched.
-pub(crate) const DEFAULT_STACK_SIZE: usize = 256 * 1024;
 
 /// What earlier runs left for later ones, on whatever thread. All are of [`DEFAULT_STACK_SIZE`].
 static SHARED: Mutex<Vec<DefaultStack>> = Mutex::new(Vec::new());

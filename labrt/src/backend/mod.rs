@@ -4,9 +4,17 @@
 //! that runs, take its stack back when it has finished, or abandon it. Everything above (who runs
 //! next, what time it is, who waits for what) is the same for every backend.
 
+#[cfg(coroutines)]
 mod coroutine;
+mod threads;
 
-pub(crate) use coroutine::{DEFAULT_STACK_SIZE, Fiber, Stacks, suspend};
+use std::io;
+use std::mem;
+
+use crate::sim::Backend;
+
+/// Address space for one task's stack, in bytes; memory is used only where it is touched.
+pub(crate) const DEFAULT_STACK_SIZE: usize = 256 * 1024;
 
 /// Why a suspended task is running again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,3 +36,77 @@ pub(crate) enum Step {
 
 /// The body of a task; it is told at its first step whether it may run at all.
 pub(crate) type Job = Box<dyn FnOnce(Signal) + Send>;
+
+/// What the fibers of one run are made of.
+pub(crate) enum Fibers {
+    #[cfg(coroutines)]
+    Coroutines(coroutine::Stacks),
+    Threads(threads::Workers),
+}
+
+/// A task's stack with what it has left to do.
+pub(crate) enum Fiber {
+    #[cfg(coroutines)]
+    Coroutine(coroutine::Fiber),
+    Thread(threads::Fiber),
+}
+
+impl Fibers {
+    pub(crate) fn new(backend: Backend, stack_size: usize) -> Self {
+        match backend {
+            #[cfg(coroutines)]
+            Backend::Coroutines => Fibers::Coroutines(coroutine::Stacks::new(stack_size)),
+            #[cfg(not(coroutines))]
+            Backend::Coroutines => Fibers::Threads(threads::Workers::new(stack_size)),
+            Backend::Threads => Fibers::Threads(threads::Workers::new(stack_size)),
+        }
+    }
+
+    /// Prepares `job`; it runs when the fiber is first resumed. Fails if the system has no more
+    /// stacks.
+    pub(crate) fn start(&mut self, job: Job) -> io::Result<Fiber> {
+        match self {
+            #[cfg(coroutines)]
+            Fibers::Coroutines(stacks) => {
+                Ok(Fiber::Coroutine(coroutine::Fiber::start(stacks.take()?, job)))
+            }
+            Fibers::Threads(workers) => workers.start(job).map(Fiber::Thread),
+        }
+    }
+
+    /// Takes a finished fiber's stack back for the next one.
+    pub(crate) fn recycle(&mut self, fiber: Fiber) {
+        match (self, fiber) {
+            #[cfg(coroutines)]
+            (Fibers::Coroutines(stacks), Fiber::Coroutine(fiber)) => fiber.recycle(stacks),
+            (Fibers::Threads(workers), Fiber::Thread(fiber)) => workers.recycle(fiber),
+            #[cfg(coroutines)]
+            _ => unreachable!("a run has fibers of one kind"),
+        }
+    }
+}
+
+impl Fiber {
+    /// Runs the fiber until it suspends or finishes.
+    pub(crate) fn resume(&mut self, signal: Signal) -> Step {
+        match self {
+            #[cfg(coroutines)]
+            Fiber::Coroutine(fiber) => fiber.resume(signal),
+            Fiber::Thread(fiber) => fiber.resume(signal),
+        }
+    }
+
+    /// Leaks a fiber that cannot be unwound: dropping it would unwind it by force, or abort.
+    pub(crate) fn abandon(self) {
+        mem::forget(self);
+    }
+}
+
+/// Suspends the running task until it is resumed, and says why it was. Only a task may call it.
+pub(crate) fn suspend() -> Signal {
+    #[cfg(coroutines)]
+    if !threads::is_worker() {
+        return coroutine::suspend();
+    }
+    threads::suspend()
+}
