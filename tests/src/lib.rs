@@ -1,1 +1,61 @@
-//! The graded tests, and the tester they are written with.
+//! The tester: the language that the graded tests are written in, and what checks, runs and
+//! reports them.
+//!
+//! ```text
+//!   a story (tests/lab/raft_3A.rs)         one seed
+//!        │ verbs, expectations                │
+//!        ▼                                    ▼
+//!   ┌─────────┐ starts, crashes, links   ┌─────────┐
+//!   │ Cluster │─────────────────────────▶│ servers │──apply──▶ Service ─┐
+//!   └─────────┘                          └─────────┘                    │ what they apply
+//!        │                                 ▲ get_state after messages   ▼
+//!        │ expectations                    └───────── watcher ─────▶ Checker ─▶ Failure
+//!        └─────────────────────────────────────────────────────────▶    │
+//!                                                                       ▼
+//!                                  terminal, LAB_RECORDS ◀─ Record ◀─ Report
+//! ```
+//!
+//! ```ignore
+//! /// A leader cut off from the majority commits nothing (Raft 5.3).
+//! #[test]
+//! fn isolated_leader_commits_nothing() {
+//!     Lab::new("3B", "an isolated leader commits nothing", 5).servers(5).run(|cluster| {
+//!         let old = cluster.expect_one_leader();
+//!         cluster.disconnect(old);
+//!         let lost = cluster.expect_accepted(old);
+//!         cluster.expect_one_leader();
+//!         cluster.expect_nothing_at(lost.index);
+//!     });
+//! }
+//! ```
+//!
+//! - [`Lab`] is a graded test: part, title, points, and a story to run on many seeds.
+//! - [`Cluster`] has the verbs that act ([`cluster`]) and the expectations ([`expect`]).
+//! - [`Checker`] knows the whole history: [`Applied`] and [`Elections`] hold the rules that are
+//!   checked at every apply and after every message, whatever the story is.
+//! - [`Failure`] and [`Report`] are the five lines; [`Record`] is one run; [`Settings`] are the
+//!   `LAB_` variables; [`log`] prints a run in columns.
+//! - Not here: anything that looks inside a message, or relies on what is inside a Raft.
+
+pub mod applied;
+pub mod checker;
+pub mod cluster;
+pub mod elections;
+pub mod expect;
+mod lab;
+pub mod log;
+pub mod record;
+pub mod report;
+mod service;
+pub mod settings;
+pub mod text;
+mod watch;
+
+pub use applied::Applied;
+pub use checker::{Checker, History};
+pub use cluster::Cluster;
+pub use elections::Elections;
+pub use lab::Lab;
+pub use record::{Record, Seed};
+pub use report::{Failure, Report, Verdict};
+pub use settings::{BadSetting, Seeds, Settings, Topics};

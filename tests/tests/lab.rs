@@ -1,1 +1,24 @@
-//! The graded tests.
+//! The graded tests, one file a part. `cargo test 3A` runs part 3A.
+//!
+//! Each test is a story told in the language of [`labtests`], run on several seeds; its title, part
+//! and points stand beside it. A failure's last line repeats the failing run.
+
+#![allow(missing_docs, reason = "tests are found by their paths")]
+
+#[expect(non_snake_case, reason = "`cargo test 3A` selects by the part's own name")]
+#[path = "lab/raft_3A.rs"]
+mod raft_3A;
+#[expect(non_snake_case, reason = "as above")]
+#[path = "lab/raft_3B.rs"]
+mod raft_3B;
+#[expect(non_snake_case, reason = "as above")]
+#[path = "lab/raft_3C.rs"]
+mod raft_3C;
+#[expect(non_snake_case, reason = "as above")]
+#[path = "lab/raft_3D.rs"]
+mod raft_3D;
+
+/// Tests of the tester itself.
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+#[path = "lab/tester.rs"]
+mod tester;

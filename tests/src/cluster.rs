@@ -1,0 +1,408 @@
+//! A cluster of Raft servers, and the verbs that act on it. What checks is in [`crate::expect`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use labgob::Bytes;
+use labrpc::{ClientEnd, Conditions, Network, Stats};
+use labrt::node::Node;
+use labrt::sync::Mutex;
+use labrt::time::{self, Duration, Instant};
+use labrt::{channel, rand, thread};
+use raft::Raft;
+use raftapi::{EntryId, Persister, ServerId, Term};
+
+use crate::checker::{Checker, Measures};
+use crate::log;
+use crate::report::Failure;
+use crate::service::Service;
+use crate::text::{at, command as show, span};
+use crate::watch;
+
+/// `start()` and `get_state()` must come back in this time, whatever the network does.
+pub const PROMPT: Duration = Duration::from_millis(500);
+
+/// What a cluster is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// How many servers.
+    pub servers: usize,
+    /// The network's hardships. Long delays on dead links are added always.
+    pub conditions: Conditions,
+    /// Does the service take snapshots?
+    pub snapshots: bool,
+}
+
+/// A cluster of Raft servers S0, S1, ... on a simulated network. A handle: clones mean the same
+/// cluster, so clients can run in tasks of their own.
+///
+/// A server is *up* until it is crashed, and *connected* until it is disconnected. Links are up
+/// between connected servers. A restarted server is not connected until the test connects it.
+#[derive(Clone)]
+pub struct Cluster {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    setup: Setup,
+    network: Network,
+    checker: Arc<Checker>,
+    measures: Arc<Measures>,
+    /// Where the tester's own tasks run.
+    tester: Node,
+    servers: Mutex<Vec<Server>>,
+    commands: AtomicU64,
+}
+
+struct Server {
+    connected: bool,
+    persister: Arc<Persister>,
+    running: Option<Incarnation>,
+}
+
+/// One life of a server.
+#[derive(Clone)]
+struct Incarnation {
+    node: Node,
+    raft: Raft,
+}
+
+impl Cluster {
+    /// Starts the servers, then connects them.
+    pub(crate) fn start_up(setup: Setup, measures: Arc<Measures>) -> Cluster {
+        let network = Network::new();
+        network.set_conditions(setup.conditions.with_long_delays());
+        let empty =
+            || Server { connected: false, persister: Arc::new(Persister::new()), running: None };
+        let cluster = Cluster {
+            shared: Arc::new(Shared {
+                setup,
+                network,
+                checker: Arc::new(Checker::new(setup.servers)),
+                measures,
+                tester: Node::current(),
+                servers: Mutex::new((0..setup.servers).map(|_| empty()).collect()),
+                commands: AtomicU64::new(0),
+            }),
+        };
+        let watched = cluster.clone();
+        watch::start(&cluster.shared.network, &cluster.shared.measures, move |server| {
+            watched.look(server);
+        });
+        for server in cluster.servers() {
+            cluster.cut(server);
+        }
+        for server in cluster.servers() {
+            cluster.boot(server);
+        }
+        for server in cluster.servers() {
+            cluster.connect(server);
+        }
+        cluster
+    }
+
+    // ---- who is there ----
+
+    /// Every server, up or not.
+    pub fn servers(&self) -> impl Iterator<Item = ServerId> + use<> {
+        (0..self.len()).map(ServerId)
+    }
+
+    /// How many servers there are.
+    #[expect(clippy::len_without_is_empty, reason = "a cluster is never empty")]
+    pub fn len(&self) -> usize {
+        self.shared.setup.servers
+    }
+
+    /// The server that comes `steps` after this one, in a circle.
+    pub fn after(&self, server: ServerId, steps: usize) -> ServerId {
+        ServerId((server.0 + steps) % self.len())
+    }
+
+    /// The servers that are connected.
+    pub fn connected(&self) -> Vec<ServerId> {
+        let servers = self.shared.servers.lock();
+        self.servers().filter(|server| servers[server.0].connected).collect()
+    }
+
+    /// Is this server connected?
+    pub fn is_connected(&self, server: ServerId) -> bool {
+        self.shared.servers.lock()[server.0].connected
+    }
+
+    /// Is this server up?
+    pub fn is_up(&self, server: ServerId) -> bool {
+        self.shared.servers.lock()[server.0].running.is_some()
+    }
+
+    /// How many servers are up.
+    pub fn count_up(&self) -> usize {
+        self.shared.servers.lock().iter().filter(|server| server.running.is_some()).count()
+    }
+
+    // ---- links ----
+
+    /// Links a server with every connected one, both ways.
+    pub fn connect(&self, server: ServerId) {
+        tracing::info!(target: log::FAULT, "connect {server}");
+        self.shared.servers.lock()[server.0].connected = true;
+        for other in self.connected() {
+            self.set_links(server, other, true);
+        }
+    }
+
+    /// Cuts every link from and to a server. It goes on running, and the test can still talk to it.
+    pub fn disconnect(&self, server: ServerId) {
+        tracing::info!(target: log::FAULT, "disconnect {server}");
+        self.shared.servers.lock()[server.0].connected = false;
+        self.cut(server);
+    }
+
+    fn cut(&self, server: ServerId) {
+        for other in self.servers() {
+            self.set_links(server, other, false);
+        }
+    }
+
+    fn set_links(&self, one: ServerId, other: ServerId, up: bool) {
+        if one != other {
+            let (one, other) = (one.to_string(), other.to_string());
+            self.shared.network.set_link(&one, &other, up);
+            self.shared.network.set_link(&other, &one, up);
+        }
+    }
+
+    /// Connects these servers, one after the other.
+    pub fn connect_each(&self, servers: &[ServerId]) {
+        for server in servers {
+            self.connect(*server);
+        }
+    }
+
+    /// Disconnects these servers, one after the other.
+    pub fn disconnect_each(&self, servers: &[ServerId]) {
+        for server in servers {
+            self.disconnect(*server);
+        }
+    }
+
+    /// Connects every server.
+    pub fn connect_all(&self) {
+        for server in self.servers() {
+            self.connect(server);
+        }
+    }
+
+    /// Disconnects every server.
+    pub fn disconnect_all(&self) {
+        for server in self.servers() {
+            self.disconnect(server);
+        }
+    }
+
+    /// Changes the network's hardships. Long delays on dead links are added.
+    pub fn set_conditions(&self, conditions: Conditions) {
+        tracing::info!(target: log::FAULT, "the network changes");
+        self.shared.network.set_conditions(conditions.with_long_delays());
+    }
+
+    /// What the network has carried so far.
+    pub fn stats(&self) -> Stats {
+        self.shared.network.stats()
+    }
+
+    /// Requests that the servers' handlers have executed so far.
+    pub fn requests_served(&self) -> u64 {
+        let served = |server: ServerId| self.shared.network.requests_served(&server.to_string());
+        self.servers().map(served).sum()
+    }
+
+    // ---- crashes ----
+
+    /// Crashes a server: its links go down, its tasks end where they stand, and what it has not
+    /// saved is lost. Does nothing to a server that is down.
+    pub fn crash(&self, server: ServerId) {
+        tracing::info!(target: log::FAULT, "crash {server}");
+        let shared = &self.shared;
+        shared.servers.lock()[server.0].connected = false;
+        // The order makes the crash one instant for everybody else: nothing that the dying server
+        // still does can leave it, and nothing that it still saves reaches its successor.
+        self.cut(server);
+        shared.network.remove(&server.to_string());
+        let dying = {
+            let mut servers = shared.servers.lock();
+            let entry = &mut servers[server.0];
+            entry.persister = Arc::new(entry.persister.copy());
+            entry.running.take()
+        };
+        let Some(dying) = dying else { return };
+        shared.checker.tell(|history, now| {
+            history.applied.crashed(server);
+            history.elections.crashed(server, now);
+            Ok(())
+        });
+        // The API's `kill` is told, as in the original, but the server is gone whatever it does.
+        let _ = dying.node.run(|| dying.raft.kill());
+        dying.node.kill();
+    }
+
+    /// Starts a server again from what it saved, after crashing it if it is up. It is not connected
+    /// until [`connect`](Self::connect).
+    pub fn restart(&self, server: ServerId) {
+        self.crash(server);
+        tracing::info!(target: log::FAULT, "restart {server}");
+        self.boot(server);
+    }
+
+    fn boot(&self, server: ServerId) {
+        let shared = &self.shared;
+        let name = server.to_string();
+        let node = Node::new(&name);
+        let peers: Vec<ClientEnd> =
+            self.servers().map(|peer| shared.network.end(&node, &peer.to_string())).collect();
+        let persister = Arc::clone(&shared.servers.lock()[server.0].persister);
+        let snapshot = persister.read_snapshot();
+        let incarnation = node.incarnation();
+        shared.checker.tell(|history, now| {
+            history.elections.started(server, incarnation);
+            history.applied.started(server, incarnation, &snapshot, now)
+        });
+
+        // Unbuffered, as the original's: a Raft that sends with its lock held blocks.
+        let (apply, applies) = channel::bounded(0);
+        let started = node.run(|| {
+            let raft = Raft::new(peers, server.0, Arc::clone(&persister), apply);
+            let service = Service {
+                server,
+                node: node.clone(),
+                tester: shared.tester.clone(),
+                raft: raft.clone(),
+                persister,
+                checker: Arc::clone(&shared.checker),
+                takes_snapshots: shared.setup.snapshots,
+            };
+            thread::Builder::new()
+                .name("tester: service".to_owned())
+                .spawn(move || service.run(&applies))
+                .expect("a simulation can start a task");
+            raft
+        });
+        let raft = started.expect("nobody kills a node that has just been made");
+        shared.network.serve(&node, raft.service());
+        shared.servers.lock()[server.0].running = Some(Incarnation { node, raft });
+        self.look(server);
+    }
+
+    // ---- talking to servers ----
+
+    fn incarnation(&self, server: ServerId) -> Option<Incarnation> {
+        self.shared.servers.lock()[server.0].running.clone()
+    }
+
+    /// Asks a server for its term and whether it leads; `None` if it is down. What it says is
+    /// checked against all that is on record.
+    pub fn look(&self, server: ServerId) -> Option<(Term, bool)> {
+        let Incarnation { node, raft } = self.incarnation(server)?;
+        let state = node.run(|| raft.get_state()).ok()?;
+        self.checker().saw(server, node.incarnation(), state);
+        Some(state)
+    }
+
+    /// Gives a server a command; `None` if it is down or refuses. What it promises is checked.
+    pub fn start(&self, server: ServerId, command: &Bytes) -> Option<EntryId> {
+        let Incarnation { node, raft } = self.incarnation(server)?;
+        let call = self.checker().tell(|history, _| Ok(history.applied.starting(command)));
+        let began = Instant::now();
+        let answer = node.run(|| raft.start(command.to_vec()));
+        let took = began.elapsed();
+        let Ok(answer) = answer else {
+            self.checker().tell(|history, _| {
+                history.applied.cut_short(call);
+                Ok(())
+            });
+            return None;
+        };
+        if took > PROMPT {
+            slow_start(server, took).raise();
+        }
+        if let Ok(id) = answer {
+            tracing::info!(target: log::START, "{server} takes {} as {id}", show(command));
+            self.checker().tell(|history, _| history.applied.accepted(call, server, id));
+            Some(id)
+        } else {
+            self.checker().tell(|history, _| history.applied.refused(call));
+            None
+        }
+    }
+
+    /// A command that no other is equal to.
+    pub fn command(&self) -> Bytes {
+        let n = self.shared.commands.fetch_add(1, Ordering::Relaxed) + 1;
+        Bytes::from(n.to_string().into_bytes())
+    }
+
+    /// A command of so many bytes that no other is equal to.
+    pub fn command_of(&self, bytes: usize) -> Bytes {
+        let mut command = self.command().to_vec();
+        command.push(b' ');
+        command.resize(command.len().max(bytes), b'.');
+        Bytes::from(command)
+    }
+
+    /// Gives a server a new command. `None` if it is down or refuses.
+    pub fn propose(&self, server: ServerId) -> Option<EntryId> {
+        self.start(server, &self.command())
+    }
+
+    /// Gives every server that is up a new command, the same to all, and returns the last that
+    /// took it.
+    pub fn propose_to_all(&self) -> Option<(ServerId, EntryId)> {
+        let command = self.command();
+        self.servers().filter_map(|server| Some((server, self.start(server, &command)?))).last()
+    }
+
+    // ---- the rest ----
+
+    /// Lets virtual time pass.
+    pub fn sleep(&self, length: Duration) {
+        time::sleep(length);
+    }
+
+    /// The choices of the test that go by this name: the seed and the name decide them.
+    pub fn dice(&self, name: &str) -> rand::Rng {
+        rand::stream(&format!("test/{name}")).rng()
+    }
+
+    /// Largest Raft state that any persister holds, in bytes, snapshots not included; and whose.
+    pub fn largest_state(&self) -> (usize, ServerId) {
+        let servers = self.shared.servers.lock();
+        let size = |server: ServerId| (servers[server.0].persister.raft_state_size(), server);
+        self.servers().map(size).max().unwrap_or_default()
+    }
+
+    /// The history of the run.
+    pub fn checker(&self) -> &Checker {
+        &self.shared.checker
+    }
+
+    /// The end of the story.
+    pub(crate) fn finish(&self) {
+        // The network holds the servers' handlers, and those hold ends of the network.
+        for server in self.servers() {
+            self.shared.network.remove(&server.to_string());
+        }
+        let highest = self.checker().ask(|history| history.applied.highest());
+        self.shared.measures.commands.store(highest.0, Ordering::Relaxed);
+    }
+}
+
+fn slow_start(server: ServerId, took: Duration) -> Failure {
+    Failure::liveness("start() blocked")
+        .expected(format!("start() returns at once, within {} (Raft API)", span(PROMPT)))
+        .happened(format!(
+            "{server} took {} for it, until {}",
+            span(took),
+            at(labrt::sim::elapsed())
+        ))
+        .look_at("which locks are held while another server is called")
+}

@@ -1,0 +1,170 @@
+//! The history of terms and leaders, over the whole run: what must hold in it, and what to say if
+//! it does not (Raft 5.1, 5.2).
+//!
+//! Plain data: it is told what was seen, and knows nothing of clusters, clocks or locks.
+
+use std::collections::BTreeMap;
+
+use labrt::time::Duration;
+use raftapi::{ServerId, Term};
+
+use crate::report::Failure;
+use crate::text::at;
+
+/// A term that a server showed for so long before it crashed must still be known to it afterwards.
+///
+/// A right server saves a new term before any message depends on it, but it may show the term
+/// before the save is done. A tenth of a second is far longer than any save takes here.
+pub const SURELY_SAVED: Duration = Duration::from_millis(100);
+
+/// Who led which term, and which terms each server has been in.
+#[derive(Debug, Clone)]
+pub struct Elections {
+    leaders: BTreeMap<Term, Leader>,
+    servers: Vec<Terms>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Leader {
+    server: ServerId,
+    since: Duration,
+}
+
+/// What one server's `get_state` showed.
+#[derive(Debug, Clone, Default)]
+struct Terms {
+    incarnation: u32,
+    /// Each term that was seen, and when first. Never empty after the first look.
+    seen: Vec<(Term, Duration)>,
+    /// The term that this incarnation must at least remember, and when an earlier one showed it.
+    saved: (Term, Duration),
+}
+
+impl Elections {
+    /// No server has been looked at yet.
+    #[must_use]
+    pub fn new(servers: usize) -> Elections {
+        Elections { leaders: BTreeMap::new(), servers: vec![Terms::default(); servers] }
+    }
+
+    /// A server started; what is seen of it from now on is this incarnation's.
+    pub fn started(&mut self, server: ServerId, incarnation: u32) {
+        let terms = &mut self.servers[server.0];
+        terms.incarnation = incarnation;
+        terms.seen.clear();
+    }
+
+    /// A server crashed.
+    pub fn crashed(&mut self, server: ServerId, now: Duration) {
+        let terms = &mut self.servers[server.0];
+        let sure = terms.seen.iter().rev().find(|(_, since)| *since + SURELY_SAVED <= now);
+        if let Some(&(term, since)) = sure
+            && term > terms.saved.0
+        {
+            terms.saved = (term, since);
+        }
+    }
+
+    /// A server showed this term and role.
+    ///
+    /// # Errors
+    ///
+    /// If another server led this term, or this server's term went back.
+    pub fn saw(
+        &mut self,
+        server: ServerId,
+        incarnation: u32,
+        (term, leads): (Term, bool),
+        now: Duration,
+    ) -> Result<Seen, Failure> {
+        let mut news = Seen::default();
+        if leads {
+            let leader = *self.leaders.entry(term).or_insert_with(|| {
+                news.new_leader = true;
+                Leader { server, since: now }
+            });
+            if leader.server != server {
+                return Err(two_leaders(term, leader, server, now));
+            }
+        }
+        let terms = &mut self.servers[server.0];
+        if incarnation != terms.incarnation {
+            return Ok(news); // it answered before a crash that is on record already
+        }
+        match terms.seen.last() {
+            Some(&(last, since)) if term < last => {
+                return Err(term_went_back(server, (last, since), term, now));
+            }
+            Some(&(last, _)) if term == last => {}
+            None if term < terms.saved.0 => {
+                return Err(term_forgotten(server, terms.saved, term, now));
+            }
+            _ => terms.seen.push((term, now)),
+        }
+        Ok(news)
+    }
+
+    /// The newest term that any server has shown.
+    #[must_use]
+    pub fn newest_term(&self) -> Term {
+        let newest = |terms: &Terms| terms.seen.last().map_or(terms.saved.0, |(term, _)| *term);
+        self.servers.iter().map(newest).max().unwrap_or_default()
+    }
+
+    /// In how many terms there was a leader.
+    #[must_use]
+    pub fn terms_with_a_leader(&self) -> usize {
+        self.leaders.len()
+    }
+}
+
+/// What a look at a server showed that nobody knew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// This term had no leader before.
+    pub new_leader: bool,
+}
+
+fn two_leaders(term: Term, first: Leader, second: ServerId, now: Duration) -> Failure {
+    Failure::safety("two leaders in one term")
+        .expected("at most one leader in each term (Raft 5.2, Election Safety)")
+        .happened(format!(
+            "{} led {term}, first seen {}; {second} leads {term} too, seen {}",
+            first.server,
+            at(first.since),
+            at(now),
+        ))
+        .look_at("when a vote is granted, which votes are counted, and what is saved before the reply (Figure 2)")
+}
+
+fn term_went_back(
+    server: ServerId,
+    (last, since): (Term, Duration),
+    term: Term,
+    now: Duration,
+) -> Failure {
+    Failure::safety("a term went back")
+        .expected("a server's current term only grows (Raft 5.1)")
+        .happened(format!("{server} was in {last} {}, and in {term} {}", at(since), at(now)))
+        .look_at(
+            "every place that assigns the current term, also from replies (Figure 2, All Servers)",
+        )
+}
+
+fn term_forgotten(
+    server: ServerId,
+    (saved, since): (Term, Duration),
+    term: Term,
+    now: Duration,
+) -> Failure {
+    Failure::safety("a term was forgotten in a crash")
+        .expected("a server's current term survives a crash (Raft Figure 2, Persistent state)")
+        .happened(format!(
+            "{server} was in {saved} {}; restarted, it is in {term} {}",
+            at(since),
+            at(now)
+        ))
+        .look_at(
+            "what is saved when a server learns of a newer term, and what is read back at start",
+        )
+}

@@ -1,0 +1,402 @@
+//! What a test expects of a cluster: each method waits up to a stated deadline, and reports.
+//!
+//! Deadlines are the original's, exact because time is virtual.
+
+use labgob::Bytes;
+use labrt::rand::stream;
+use labrt::sim;
+use labrt::time::{self, Duration, Instant};
+use raftapi::{EntryId, LogIndex, ServerId, Term};
+use rand::RngExt as _;
+
+use crate::cluster::Cluster;
+use crate::log;
+use crate::report::Failure;
+use crate::text::{at, command as show, list, span};
+
+/// A generous election timeout: the tester's unit of patience, not the servers' own timeout.
+pub const ELECTION_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often a leader is looked for, about half a second apart, before the search is given up.
+const LEADER_ROUNDS: u32 = 10;
+
+/// How long agreement on one command may take, elections and retries included.
+pub const AGREEMENT: Duration = Duration::from_secs(10);
+
+/// How long a command that a leader took in may take to be applied.
+pub const COMMIT: Duration = Duration::from_secs(2);
+
+/// The lab asks for some tens of heartbeats a second at most; ten are enough.
+const HEARTBEATS_PER_SECOND: u64 = 25;
+
+/// How long the original waits for an index to be applied.
+const APPLY: Duration = Duration::from_secs(31);
+
+impl Cluster {
+    /// Waits, at most about 5 s, until a connected server leads, and returns the leader of the
+    /// newest term. The first look comes after half a second: time for an old leader to be deposed.
+    pub fn expect_one_leader(&self) -> ServerId {
+        for _ in 0..LEADER_ROUNDS {
+            let now = u64::try_from(sim::elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let half_a_second = stream("test/leader").at(now).random_range(450..550);
+            time::sleep(Duration::from_millis(half_a_second));
+            if let Some((term, leader)) = self.leader_now() {
+                tracing::info!(target: log::TEST, "{leader} is the leader, in {term}");
+                return leader;
+            }
+        }
+        self.no_leader().raise()
+    }
+
+    /// Waits until a leader has led for so long that every message of its election has arrived, at
+    /// most about 6 s. From then on a right leader stays for as long as nothing fails.
+    pub fn expect_settled_leader(&self) -> ServerId {
+        for _ in 0..LEADER_ROUNDS {
+            let leader = self.expect_one_leader();
+            let before = self.leader_now();
+            time::sleep(Duration::from_millis(50));
+            if before == self.leader_now() && before.is_some_and(|(_, who)| who == leader) {
+                return leader;
+            }
+        }
+        self.no_leader().raise()
+    }
+
+    /// The connected server that leads now, and its term; of the newest term if there are several.
+    pub fn leader_now(&self) -> Option<(Term, ServerId)> {
+        let leads = |server| match self.look(server) {
+            Some((term, true)) => Some((term, server)),
+            _ => None,
+        };
+        self.connected().into_iter().filter_map(leads).max()
+    }
+
+    /// Checks that no connected server claims to lead.
+    pub fn expect_no_leader(&self) {
+        if let Some((term, leader)) = self.leader_now() {
+            let connected = self.connected();
+            Failure::safety("a leader without a majority")
+                .expected("a server leads only with the votes of a majority (Raft 5.2)")
+                .happened(format!(
+                    "{leader} leads {term} {}, while only {} of {} servers can be reached",
+                    at(sim::elapsed()),
+                    connected.len(),
+                    self.len()
+                ))
+                .look_at("how many votes make a leader, and of which term they must be")
+                .raise();
+        }
+    }
+
+    /// Checks that all connected servers are in one term, and returns it.
+    pub fn expect_same_term(&self) -> Term {
+        let states = self.states();
+        let mut terms: Vec<Term> = states.iter().map(|(_, term, _)| *term).collect();
+        terms.dedup();
+        let [term] = terms[..] else {
+            Failure::liveness("servers disagree on the term")
+                .expected("with a leader and no failures, all servers are in the leader's term (Raft 5.1)")
+                .happened(format!("{}: {}", at(sim::elapsed()), describe(&states)))
+                .look_at("what a server does with a newer term in a request or a reply (Figure 2, All Servers)")
+                .raise()
+        };
+        term
+    }
+
+    /// Lets so much time pass, in which the leader and the term must stay as they are.
+    pub fn expect_stable(&self, leader: ServerId, length: Duration) {
+        let before = self.expect_same_term();
+        let newest = |cluster: &Cluster| cluster.checker().ask(|h| h.elections.newest_term());
+        let deadline = Instant::now() + length;
+        loop {
+            let now_led = self.look(leader).is_some_and(|(_, leads)| leads);
+            if newest(self) > before || !now_led {
+                Failure::liveness("a needless election")
+                    .expected(format!(
+                        "a leader stays for {} while nothing fails (Raft 5.2)",
+                        span(length)
+                    ))
+                    .happened(format!(
+                        "{leader} led {before}; {} the servers are: {}",
+                        at(sim::elapsed()),
+                        describe(&self.states())
+                    ))
+                    .look_at("heartbeats against election timeouts: what resets the timer, and how soon a new leader is heard")
+                    .raise();
+            }
+            if Instant::now() >= deadline {
+                return;
+            }
+            time::sleep(Duration::from_millis(50).min(deadline - Instant::now()));
+        }
+    }
+
+    /// Waits for a settled leader, and lets so much time pass in silence: the leader must stay, and
+    /// send each follower at most 25 requests a second.
+    pub fn expect_idle(&self, length: Duration) {
+        let leader = self.expect_settled_leader();
+        let before = self.requests_served();
+        self.expect_stable(leader, length);
+        let followers = self.len() as u64 - 1;
+        self.expect_at_most(
+            "requests in silence",
+            self.requests_served() - before,
+            followers * HEARTBEATS_PER_SECOND * length.as_secs(),
+            &format!(
+                "{followers} followers get {HEARTBEATS_PER_SECOND} heartbeats a second at most, for {}",
+                span(length)
+            ),
+            "the heartbeat interval, and whether what once sent something still does",
+        );
+    }
+
+    /// Checks that no server ever applied this index.
+    pub fn expect_nothing_at(&self, index: LogIndex) {
+        let first = self.checker().ask(|history| {
+            let first = history.applied.first(index);
+            first.zip(history.applied.at(index).cloned())
+        });
+        if let Some(((server, when), command)) = first {
+            Failure::safety("a command was applied without a majority")
+                .expected(format!("nothing is applied at {index}: no majority can have stored it (Raft 5.3)"))
+                .happened(format!("{server} applied {} there {}", show(&command), at(when)))
+                .look_at("how many servers must hold an entry before it is committed, and how they are counted")
+                .raise();
+        }
+    }
+
+    /// Gives a new command to the leader, again to later leaders if need be, until so many servers
+    /// have applied it; at most 10 s. Returns its index.
+    pub fn expect_agreement(&self, servers: usize) -> LogIndex {
+        self.expect_agreement_on(&self.command(), servers, AGREEMENT)
+    }
+
+    /// The same for a given command and deadline.
+    pub fn expect_agreement_on(
+        &self,
+        command: &Bytes,
+        servers: usize,
+        deadline: Duration,
+    ) -> LogIndex {
+        self.agree(command, servers, true, deadline)
+    }
+
+    /// Gives a new command once, to the first server that takes it; so many servers must apply it
+    /// within 2 s. Returns its index.
+    pub fn expect_agreement_at_once(&self, servers: usize) -> LogIndex {
+        self.expect_agreement_at_once_on(&self.command(), servers)
+    }
+
+    /// The same for a given command.
+    pub fn expect_agreement_at_once_on(&self, command: &Bytes, servers: usize) -> LogIndex {
+        self.agree(command, servers, false, AGREEMENT)
+    }
+
+    fn agree(&self, command: &Bytes, servers: usize, retry: bool, patience: Duration) -> LogIndex {
+        let began = sim::elapsed();
+        let deadline = Instant::now() + patience;
+        let mut server = ServerId(0);
+        let mut tried: Vec<EntryId> = Vec::new();
+        while Instant::now() < deadline {
+            let taken = (0..self.len()).find_map(|_| {
+                server = self.after(server, 1);
+                self.is_connected(server).then(|| self.start(server, command))?
+            });
+            let Some(id) = taken else {
+                time::sleep(Duration::from_millis(50));
+                continue;
+            };
+            tried.push(id);
+            // Another command at the index: this attempt can no longer succeed.
+            let lost = |found: Option<&Bytes>| found.is_some_and(|found| found != command);
+            self.checker().wait_until(Instant::now() + COMMIT, |history| {
+                let applied = &history.applied;
+                applied.count(id.index) >= servers || lost(applied.at(id.index))
+            });
+            let (count, found) = self.checker().ask(|history| {
+                (history.applied.count(id.index), history.applied.at(id.index).cloned())
+            });
+            if count >= servers && found.as_ref() == Some(command) {
+                tracing::info!(target: log::TEST, "{} is applied at {}", show(command), id.index);
+                return id.index;
+            }
+            if !retry {
+                break;
+            }
+        }
+        self.no_agreement(command, servers, began, &tried).raise()
+    }
+
+    /// Waits until so many servers that are up have applied this index, at most 31 s.
+    pub fn expect_applied(&self, index: LogIndex, servers: usize) {
+        if !self.applied_within(index, servers, APPLY) {
+            let progress: Vec<String> = self
+                .servers()
+                .map(|server| {
+                    let applied = self.checker().ask(|h| h.applied.progress(server));
+                    applied.map_or(format!("{server} is down"), |i| format!("{server} {i}"))
+                })
+                .collect();
+            Failure::liveness("a committed command was not applied")
+                .expected(format!("{servers} servers apply {index} within {}", span(APPLY)))
+                .happened(format!(
+                    "{} they have applied: {}",
+                    at(sim::elapsed()),
+                    progress.join(", ")
+                ))
+                .look_at(
+                    "how a follower that was away learns what it missed, and what is committed",
+                )
+                .raise();
+        }
+    }
+
+    /// Waits until so many servers that are up have applied this index, and says if they did.
+    pub fn applied_within(&self, index: LogIndex, servers: usize, patience: Duration) -> bool {
+        self.checker().wait_until(Instant::now() + patience, |history| {
+            history.applied.count(index) >= servers
+        })
+    }
+
+    /// As [`expect_applied`](Self::expect_applied), but gives up when any server is in a newer term
+    /// than `term`: then the entry may be gone, and `None` is returned.
+    pub fn expect_applied_in(&self, term: Term, index: LogIndex, servers: usize) -> Option<Bytes> {
+        let deadline = Instant::now() + APPLY;
+        while !self.applied_within(index, servers, Duration::from_millis(20)) {
+            if self.newest_term() > term {
+                return None;
+            }
+            if Instant::now() >= deadline {
+                self.expect_applied(index, servers);
+            }
+        }
+        self.checker().ask(|history| history.applied.at(index).cloned())
+    }
+
+    /// The newest term that any server is in.
+    pub fn newest_term(&self) -> Term {
+        for server in self.servers() {
+            self.look(server);
+        }
+        self.checker().ask(|history| history.elections.newest_term())
+    }
+
+    /// A server must take a new command.
+    pub fn expect_accepted(&self, server: ServerId) -> EntryId {
+        self.propose(server).unwrap_or_else(|| {
+            let state = self.look(server);
+            Failure::liveness("a leader refused a command")
+                .expected("the leader takes every command that start() is given (Raft 5.3)")
+                .happened(format!(
+                    "{server} led a moment ago; {} it refused, and is {}",
+                    at(sim::elapsed()),
+                    state.map_or("down".to_owned(), |(term, leads)| show_state(term, leads)),
+                ))
+                .look_at("when start() says that this server does not lead")
+                .raise()
+        })
+    }
+
+    /// An index must be the one that the test knows the command must get.
+    pub fn expect_index(&self, index: LogIndex, expected: LogIndex) {
+        if index != expected {
+            Failure::safety("a command got a wrong index")
+                .expected(format!("the command gets {expected}: indexes count commands from 1, without a gap (Raft API)"))
+                .happened(format!("it got {index}, {}", at(sim::elapsed())))
+                .look_at("which entries take an index; and whether a command was taken in twice")
+                .raise();
+        }
+    }
+
+    /// What the run spent must be at most the limit.
+    pub fn expect_at_most(&self, what: &str, spent: u64, limit: u64, why: &str, look_at: &str) {
+        if spent > limit {
+            Failure::budget(&format!("too many {what}"))
+                .expected(format!("at most {limit} {what}: {why}"))
+                .happened(format!("{spent}, {}", at(sim::elapsed())))
+                .look_at(look_at)
+                .raise();
+        }
+    }
+
+    /// The test relies on something having happened that a right server cannot prevent.
+    ///
+    /// # Panics
+    ///
+    /// If it did not: then the test is wrong, and says so.
+    pub fn relies_on(&self, happened: bool, what: &str) {
+        assert!(happened, "the test did not do what it is for: {what}");
+    }
+
+    fn states(&self) -> Vec<(ServerId, Term, bool)> {
+        let state = |server| self.look(server).map(|(term, leads)| (server, term, leads));
+        self.connected().into_iter().filter_map(state).collect()
+    }
+
+    fn no_leader(&self) -> Failure {
+        let states = self.states();
+        let servers: Vec<ServerId> = states.iter().map(|(server, ..)| *server).collect();
+        Failure::liveness("no leader")
+            .expected(format!("one of {} leads within about 5 s (Raft 5.2)", list(&servers)))
+            .happened(format!("{}: {}", at(sim::elapsed()), describe(&states)))
+            .look_at("election timeouts: how they are drawn, what resets them, what a candidate does when its time is over")
+    }
+
+    fn no_agreement(
+        &self,
+        command: &Bytes,
+        servers: usize,
+        began: Duration,
+        tried: &[EntryId],
+    ) -> Failure {
+        let connected = self.connected();
+        let result = match tried.last() {
+            None => "no server took it".to_owned(),
+            Some(id) => self.checker().ask(|history| {
+                let applied = &history.applied;
+                let times = if tried.len() == 1 {
+                    String::new()
+                } else {
+                    format!(", {} times", tried.len())
+                };
+                let there = match applied.at(id.index) {
+                    None => "nobody applied that index".to_owned(),
+                    Some(found) if found == command => {
+                        let has = |server: &ServerId| applied.progress(*server) >= Some(id.index);
+                        format!(
+                            "{} applied it",
+                            list(&self.servers().filter(has).collect::<Vec<_>>())
+                        )
+                    }
+                    Some(other) => format!("{} was applied there instead", show(other)),
+                };
+                format!("it was taken as {id}{times}; {there}")
+            }),
+        };
+        Failure::liveness("no agreement")
+            .expected(format!(
+                "{servers} servers apply {} within {}, with {} connected (Raft 5.3)",
+                show(command),
+                span(if tried.is_empty() { AGREEMENT } else { COMMIT }),
+                list(&connected)
+            ))
+            .happened(format!(
+                "{result}, from {} to {}; {}",
+                at(began).trim_start_matches("at "),
+                at(sim::elapsed()).trim_start_matches("at "),
+                describe(&self.states())
+            ))
+            .look_at("how entries reach a follower that lags or disagrees, what commits them, who tells the followers")
+    }
+}
+
+fn show_state(term: Term, leads: bool) -> String {
+    if leads { format!("leader in {term}") } else { format!("in {term}, not leading") }
+}
+
+fn describe(states: &[(ServerId, Term, bool)]) -> String {
+    let one = |(server, term, leads): &(ServerId, Term, bool)| {
+        format!("{server} {}", show_state(*term, *leads))
+    };
+    states.iter().map(one).collect::<Vec<_>>().join(", ")
+}

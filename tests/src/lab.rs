@@ -1,0 +1,278 @@
+//! A graded test: what it is called, what it is worth, and how it is run on many seeds.
+
+use std::any::{Any, type_name};
+use std::panic;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use labrpc::Conditions;
+use labrt::sim::{self, Config, FailureKind, Outcome, TaskInfo};
+use labrt::time::Duration;
+
+use crate::checker::Measures;
+use crate::cluster::{Cluster, Setup};
+use crate::log;
+use crate::record::{Record, Seed, pass_line};
+use crate::report::{Failure, Report, Verdict};
+use crate::settings::Settings;
+use crate::text::{at, span};
+
+/// A graded test, before it runs.
+///
+/// ```ignore
+/// /// A leader that loses its majority is replaced (Raft 5.2).
+/// #[test]
+/// fn re_election() {
+///     Lab::new("3A", "election after network failure", 5).servers(3).run(|cluster| {
+///         let old = cluster.expect_one_leader();
+///         cluster.disconnect(old);
+///         cluster.expect_one_leader();
+///     });
+/// }
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[must_use = "a test does nothing before `run`"]
+pub struct Lab {
+    part: &'static str,
+    title: &'static str,
+    points: u32,
+    setup: Setup,
+    time_limit: Duration,
+    ignored: bool,
+}
+
+impl Lab {
+    /// Virtual time that a test may take, as in the original.
+    pub const TIME_LIMIT: Duration = Duration::from_mins(2);
+
+    /// A test of this part (`3A`) with this title, worth so many points: three servers, a reliable
+    /// network, no snapshots.
+    pub const fn new(part: &'static str, title: &'static str, points: u32) -> Lab {
+        let setup = Setup { servers: 3, conditions: Conditions::reliable(), snapshots: false };
+        Lab { part, title, points, setup, time_limit: Lab::TIME_LIMIT, ignored: false }
+    }
+
+    /// So many servers.
+    pub const fn servers(self, servers: usize) -> Lab {
+        Lab { setup: Setup { servers, ..self.setup }, ..self }
+    }
+
+    /// A network that delays and loses messages.
+    pub const fn unreliable(self) -> Lab {
+        Lab { setup: Setup { conditions: Conditions::unreliable(), ..self.setup }, ..self }
+    }
+
+    /// A service that takes a snapshot every ten commands.
+    pub const fn snapshots(self) -> Lab {
+        Lab { setup: Setup { snapshots: true, ..self.setup }, ..self }
+    }
+
+    /// Another limit of virtual time.
+    pub const fn time_limit(self, time_limit: Duration) -> Lab {
+        Lab { time_limit, ..self }
+    }
+
+    /// The test is marked `#[ignore]`, so the command that repeats it must ask for that.
+    pub const fn ignored(self) -> Lab {
+        Lab { ignored: true, ..self }
+    }
+
+    /// Runs the story on every seed that the environment asks for, each time with a new cluster.
+    /// Prints one line if all pass; the first failure ends the test.
+    ///
+    /// # Panics
+    ///
+    /// If a run fails, after printing its report, or if a `LAB_` variable is not understood.
+    pub fn run<F: Fn(&Cluster) + Copy + Send + Sync + 'static>(self, story: F) {
+        let name = test_name(type_name::<F>());
+        let settings = Settings::from_env().unwrap_or_else(|error| {
+            eprintln!("{error}");
+            fail()
+        });
+        let mut passed = Vec::new();
+        for seed in settings.seeds_of(&name) {
+            let record = self.run_seed(&name, seed, story, &settings);
+            if let Some(file) = &settings.records
+                && let Err(error) = record.append_to(file)
+            {
+                eprintln!("LAB_RECORDS={}: {error}", file.display());
+                fail()
+            }
+            if let Some(report) = &record.report {
+                eprintln!("{report}");
+                fail()
+            }
+            passed.push(record);
+        }
+        log::print(&pass_line(&passed));
+    }
+
+    fn run_seed<F: Fn(&Cluster) + Copy + Send + Sync + 'static>(
+        self,
+        name: &str,
+        seed: Seed,
+        story: F,
+        settings: &Settings,
+    ) -> Record {
+        let again = self.again(name, seed);
+        let _turn = settings
+            .log
+            .as_ref()
+            .map(|topics| log::begin(topics, &format!("{name}, seed {seed}"), self.setup.servers));
+        let measures = Arc::new(Measures::default());
+        let config = Config { time_limit: Some(self.time_limit), ..Config::with_seed(seed.0) };
+        let body = {
+            let measures = Arc::clone(&measures);
+            move || {
+                measures.reset();
+                let cluster = Cluster::start_up(self.setup, Arc::clone(&measures));
+                story(&cluster);
+                cluster.finish();
+            }
+        };
+        #[expect(clippy::disallowed_methods, reason = "wall time, outside the run")]
+        let began = Instant::now();
+        let outcome = if settings.check_determinism {
+            sim::check_determinism(&config, body)
+        } else {
+            Ok(sim::run(config, body))
+        };
+        let wall = began.elapsed();
+
+        let (failure, signature, report) = match outcome {
+            Ok(Outcome { result: Ok(()), report }) => (None, None, report),
+            Ok(Outcome { result: Err(end), report }) => {
+                let (failure, signature) = self.explain(end);
+                (Some(failure), Some(signature), report)
+            }
+            Err(difference) => {
+                let failure = nondeterministic(&difference.to_string());
+                let signature = failure.title.clone();
+                (Some(failure), Some(signature), sim::Report::default())
+            }
+        };
+        Record {
+            test: name.to_owned(),
+            part: self.part.to_owned(),
+            title: self.title.to_owned(),
+            points: self.points,
+            seed,
+            verdict: failure.as_ref().map_or(Verdict::Pass, |failure| failure.verdict),
+            signature,
+            report: failure.map(|failure| Report::of(&failure, again)),
+            virtual_seconds: report.virtual_time.as_secs_f64(),
+            wall_seconds: wall.as_secs_f64(),
+            servers: self.setup.servers,
+            rpcs: measures.rpcs.load(Ordering::Relaxed),
+            bytes: measures.bytes.load(Ordering::Relaxed),
+            commands: measures.commands.load(Ordering::Relaxed),
+            trace: format!("{:016x}", report.trace_hash),
+            artefacts: Vec::new(),
+        }
+    }
+
+    /// The command that repeats a run. `--exact`, because one test's name may begin another's.
+    fn again(self, name: &str, seed: Seed) -> String {
+        let ignored = if self.ignored { " --ignored" } else { "" };
+        format!("LAB_SEED={seed} cargo test {name} -- --exact{ignored}")
+    }
+
+    /// What ended the run, as a failure of the test and the words to count it by.
+    fn explain(self, end: sim::Failure) -> (Failure, String) {
+        let sim::Failure { kind, at: when, task, message, payload } = end;
+        let failure = match payload.map(<Box<dyn Any + Send>>::downcast::<Failure>) {
+            Some(Ok(failure)) => *failure,
+            _ => match kind {
+                FailureKind::Panic => panicked(task.as_ref(), when, &message),
+                FailureKind::Deadlock => deadlock(when, &message),
+                FailureKind::TimeLimit => self.too_long(when, &message),
+                FailureKind::Stuck => stuck(task.as_ref(), &message),
+                FailureKind::TooManyTasks => too_many_tasks(when, &message),
+            },
+        };
+        // A panic is known by its place, which is the end of its message's first line.
+        let place = match failure.verdict {
+            Verdict::Panic | Verdict::Tester => {
+                message.lines().next().and_then(|line| line.rsplit_once(", at "))
+            }
+            _ => None,
+        };
+        let signature = match place {
+            Some((_, place)) => format!("{} at {place}", failure.title),
+            None => failure.title.clone(),
+        };
+        (failure, signature)
+    }
+
+    fn too_long(self, when: Duration, message: &str) -> Failure {
+        Failure::liveness("the test took too long")
+            .expected(format!("the test ends within {} of virtual time", span(self.time_limit)))
+            .happened(format!("it was not over {}\n{message}", at(when)))
+            .look_at("the tasks above: which of them waits for something that never comes")
+    }
+}
+
+/// `raft_3A::re_election`, from the type of the story: `lab::raft_3A::re_election::{{closure}}`.
+/// Better than the thread's name, which is `main` if tests run one after the other.
+fn test_name(story: &str) -> String {
+    let path = story.split_once("::").map_or(story, |(_crate, path)| path);
+    path.split("::{{").next().unwrap_or(path).to_owned()
+}
+
+/// Fails the test without a second message: the report has been printed.
+fn fail() -> ! {
+    panic::resume_unwind(Box::new("the report is above"))
+}
+
+fn of(task: Option<&TaskInfo>) -> String {
+    task.map_or("a task".to_owned(), ToString::to_string)
+}
+
+/// Is this a task of the tester's own?
+fn is_testers(task: Option<&TaskInfo>) -> bool {
+    task.is_some_and(|task| task.node == "main")
+}
+
+fn panicked(task: Option<&TaskInfo>, when: Duration, message: &str) -> Failure {
+    let (verdict, title) = if is_testers(task) {
+        (Verdict::Tester, "the tester panicked")
+    } else {
+        (Verdict::Panic, "a server panicked")
+    };
+    let (what, place) = message.rsplit_once(", at ").unwrap_or((message, "the message above"));
+    Failure::new(verdict, title)
+        .expected("no panic")
+        .happened(format!("{}, {}: {what}", of(task), at(when)))
+        .look_at(place)
+}
+
+fn deadlock(when: Duration, message: &str) -> Failure {
+    Failure::new(Verdict::Deadlock, "deadlock")
+        .expected("some task can always run, now or later")
+        .happened(format!("{}: {message}", at(when)))
+        .look_at(
+            "the order in which locks are taken, and what is held while something is waited for",
+        )
+}
+
+fn stuck(task: Option<&TaskInfo>, message: &str) -> Failure {
+    Failure::new(Verdict::Stuck, "a task is stuck")
+        .expected("every task comes back to labrt: it waits in labrt, and its loops end")
+        .happened(format!("{}: {message}", of(task)))
+        .look_at("endless loops, and waits that are not labrt's (std's or another crate's locks, channels, sleeps)")
+}
+
+fn too_many_tasks(when: Duration, message: &str) -> Failure {
+    Failure::budget("too many tasks")
+        .expected("tasks end when their work is done, also while the network is down")
+        .happened(format!("{}: {message}", at(when)))
+        .look_at("what spawns tasks in a loop, and what ends them")
+}
+
+fn nondeterministic(message: &str) -> Failure {
+    Failure::new(Verdict::Nondeterministic, "one seed gave two different runs")
+        .expected("all time, randomness and concurrency of a server come from labrt")
+        .happened(message)
+        .look_at("std's clock, threads and HashMap (labrt has its own), other sources of randomness, statics that keep something from an earlier run")
+}

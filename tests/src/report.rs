@@ -1,0 +1,151 @@
+//! What a failure says: five lines, from one type, whatever failed.
+
+use std::fmt;
+use std::panic;
+
+use serde::{Deserialize, Serialize};
+
+/// What one run of one test on one seed came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Nothing was found wrong.
+    Pass,
+    /// Something happened that must never happen.
+    Safety,
+    /// Something that must happen did not, in the time it has.
+    Liveness,
+    /// It works, but spends too much: messages, bytes, storage, tasks.
+    Budget,
+    /// The lab's code panicked.
+    Panic,
+    /// Every task waited for another.
+    Deadlock,
+    /// A task never came back to labrt.
+    Stuck,
+    /// Two runs of one seed differed.
+    Nondeterministic,
+    /// The tester itself is wrong.
+    Tester,
+}
+
+/// What a check found, before it is known how to run it again.
+///
+/// A check inside the simulation calls [`raise`](Self::raise): the failure travels, typed, as the
+/// payload of a panic that prints nothing, and ends the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of rule was broken.
+    pub verdict: Verdict,
+    /// The failure in a few words. The same words for the same kind of failure, so that failures
+    /// can be counted by it.
+    pub title: String,
+    /// The rule, with its place in the paper or the deadline.
+    pub expected: String,
+    /// What was seen, with servers, terms, indexes and times.
+    pub happened: String,
+    /// Where a reader should look: a rule, not a fix.
+    pub look_at: String,
+}
+
+impl Failure {
+    /// A failure with a verdict and a title; the rest is filled in by the methods below.
+    #[must_use]
+    pub fn new(verdict: Verdict, title: &str) -> Failure {
+        let empty = String::new;
+        let title = title.to_owned();
+        Failure { verdict, title, expected: empty(), happened: empty(), look_at: empty() }
+    }
+
+    /// Something happened that must never happen.
+    #[must_use]
+    pub fn safety(title: &str) -> Failure {
+        Failure::new(Verdict::Safety, title)
+    }
+
+    /// Something did not happen in time.
+    #[must_use]
+    pub fn liveness(title: &str) -> Failure {
+        Failure::new(Verdict::Liveness, title)
+    }
+
+    /// Too much was spent.
+    #[must_use]
+    pub fn budget(title: &str) -> Failure {
+        Failure::new(Verdict::Budget, title)
+    }
+
+    /// Sets the rule that was broken.
+    #[must_use]
+    pub fn expected(self, expected: impl Into<String>) -> Failure {
+        Failure { expected: expected.into(), ..self }
+    }
+
+    /// Sets what was seen.
+    #[must_use]
+    pub fn happened(self, happened: impl Into<String>) -> Failure {
+        Failure { happened: happened.into(), ..self }
+    }
+
+    /// Sets where to look.
+    #[must_use]
+    pub fn look_at(self, look_at: impl Into<String>) -> Failure {
+        Failure { look_at: look_at.into(), ..self }
+    }
+
+    /// Ends the run with this failure. No panic message is printed.
+    pub fn raise(self) -> ! {
+        panic::resume_unwind(Box::new(self))
+    }
+}
+
+/// The five lines that a failed test prints.
+///
+/// ```text
+/// two leaders in one term
+///   expected   at most one leader in each term (Raft 5.2, Election Safety)
+///   happened   S1 led T7 since 1.840 s, and S4 leads it too at 1.911 s
+///   look at    what your server saves before it answers RequestVote (Figure 2)
+///   again      LAB_SEED=0x5eed cargo test raft_3A::re_election
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The failure in a few words.
+    pub title: String,
+    /// The rule that was broken.
+    pub expected: String,
+    /// What was seen.
+    pub happened: String,
+    /// Where to look.
+    pub look_at: String,
+    /// The shell command that gives the same run again.
+    pub again: String,
+}
+
+impl Report {
+    /// The report of `failure`, which the shell command `again` repeats.
+    #[must_use]
+    pub fn of(failure: &Failure, again: String) -> Report {
+        let Failure { title, expected, happened, look_at, .. } = failure.clone();
+        Report { title, expected, happened, look_at, again }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.title)?;
+        let lines = [
+            ("expected", &self.expected),
+            ("happened", &self.happened),
+            ("look at", &self.look_at),
+            ("again", &self.again),
+        ];
+        for (n, (label, text)) in lines.into_iter().enumerate() {
+            let newline = if n == 0 { "" } else { "\n" };
+            // What is longer than a line goes on under its own beginning.
+            let text = text.trim_end().replace('\n', "\n             ");
+            write!(f, "{newline}  {label:<10} {text}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! The tester's own service: takes what a server applies, has it checked, and takes snapshots.
+
+use std::sync::Arc;
+
+use labgob::Bytes;
+use labrt::channel::Receiver;
+use labrt::event;
+use labrt::node::Node;
+use labrt::time::Duration;
+use raft::Raft;
+use raftapi::{ApplyMsg, EntryId, LogIndex, Persister, ServerId};
+
+use crate::checker::Checker;
+use crate::report::Failure;
+use crate::text::{at, command as show, span};
+
+/// A snapshot is taken after every index that this minus one divides: 9, 19, 29, ...
+pub(crate) const SNAPSHOT_INTERVAL: u64 = 10;
+
+/// So long after `snapshot()` returned, the snapshot must be in the persister.
+pub(crate) const SNAPSHOT_SAVED_WITHIN: Duration = Duration::from_millis(100);
+
+/// The service of one incarnation of one server.
+pub(crate) struct Service {
+    pub(crate) server: ServerId,
+    pub(crate) node: Node,
+    /// Where the tester's own tasks run.
+    pub(crate) tester: Node,
+    pub(crate) raft: Raft,
+    pub(crate) persister: Arc<Persister>,
+    pub(crate) checker: Arc<Checker>,
+    pub(crate) takes_snapshots: bool,
+}
+
+impl Service {
+    /// Takes what the server applies until it stops. Runs as a task of the server's node, so it
+    /// dies with the server: a dead server applies nothing more.
+    pub(crate) fn run(&self, applies: &Receiver<ApplyMsg>) {
+        while let Ok(message) = applies.recv() {
+            match message {
+                ApplyMsg::Command { index, term, command } => {
+                    self.command(EntryId { term, index }, &Bytes::from(command));
+                }
+                ApplyMsg::Snapshot { index, term, data } => {
+                    self.install(EntryId { term, index }, &data);
+                }
+            }
+        }
+    }
+
+    fn command(&self, id: EntryId, command: &Bytes) {
+        let (server, incarnation) = (self.server, self.node.incarnation());
+        tracing::debug!(target: "apply", "{id} {}", show(command));
+        self.checker.tell_all(|history, now| {
+            history.applied.command(server, incarnation, id, command, now)
+        });
+        if self.takes_snapshots && (id.index.0 + 1).is_multiple_of(SNAPSHOT_INTERVAL) {
+            self.take_snapshot(id.index);
+        }
+    }
+
+    fn install(&self, id: EntryId, data: &[u8]) {
+        let (server, incarnation) = (self.server, self.node.incarnation());
+        tracing::debug!(target: "apply", "snapshot up to {id}");
+        if !self.takes_snapshots {
+            Failure::safety("a snapshot that nobody took was applied")
+                .expected("no snapshot before the first call of snapshot() (Raft 7)")
+                .happened(format!("{server} handed over a snapshot up to {id}"))
+                .look_at("when ApplyMsg::Snapshot is sent")
+                .raise();
+        }
+        self.checker
+            .tell_all(|history, now| history.applied.installed(server, incarnation, id, data, now));
+    }
+
+    /// From the task that applies, as the original does: a Raft that holds its lock while it sends
+    /// on the apply channel is found out.
+    fn take_snapshot(&self, index: LogIndex) {
+        let snapshot = self.checker.ask(|history| history.applied.snapshot_at(index));
+        self.raft.snapshot(index, labgob::to_bytes(&snapshot));
+
+        // A crash may come at any time, and the log before the snapshot is gone: so it must be
+        // saved soon even if nothing else happens.
+        let (server, node, tester) = (self.server, self.node.clone(), self.tester.clone());
+        let (persister, checker) = (Arc::clone(&self.persister), Arc::clone(&self.checker));
+        event::after(SNAPSHOT_SAVED_WITHIN, move || {
+            tester.spawn(move || {
+                if node.is_alive() {
+                    let bytes = persister.read_snapshot();
+                    let saved =
+                        checker.tell(|history, now| history.applied.saved(server, &bytes, now));
+                    if saved < index {
+                        not_saved(server, index, saved).raise();
+                    }
+                }
+            });
+        });
+    }
+}
+
+fn not_saved(server: ServerId, index: LogIndex, saved: LogIndex) -> Failure {
+    let holds = if saved.0 == 0 { "no snapshot".to_owned() } else { format!("one up to {saved}") };
+    Failure::safety("a snapshot was not saved")
+        .expected(format!(
+            "the snapshot and the shortened log are in the persister within {} (Raft 7)",
+            span(SNAPSHOT_SAVED_WITHIN)
+        ))
+        .happened(format!(
+            "{server} was given a snapshot up to {index}; {} its persister holds {holds}",
+            at(labrt::sim::elapsed())
+        ))
+        .look_at("what snapshot() does after it has shortened the log")
+}

@@ -1,0 +1,151 @@
+//! The environment variables that steer a run, and what each accepts.
+
+use std::env;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::record::Seed;
+
+/// How often each test runs, and with what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Which seeds.
+    pub seeds: Seeds,
+    /// Where records are appended (`LAB_RECORDS`).
+    pub records: Option<PathBuf>,
+    /// Which topics are printed (`LAB_LOG`).
+    pub log: Option<Topics>,
+    /// Run each seed twice and compare (`LAB_CHECK=determinism`).
+    pub check_determinism: bool,
+}
+
+/// Which seeds a test runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seeds {
+    /// This one (`LAB_SEED`).
+    One(Seed),
+    /// So many, derived from the test's name (`LAB_RUNS`).
+    Derived(u64),
+}
+
+/// Which topics of the log are printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topics {
+    /// Every topic.
+    All,
+    /// These.
+    Only(Vec<String>),
+}
+
+impl Topics {
+    /// Is this topic printed?
+    #[must_use]
+    pub fn include(&self, topic: &str) -> bool {
+        match self {
+            Topics::All => true,
+            Topics::Only(topics) => topics.iter().any(|wanted| wanted == topic),
+        }
+    }
+}
+
+/// A variable whose value is not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{variable}={value} is not understood: {accepted}")]
+pub struct BadSetting {
+    /// Its name.
+    pub variable: &'static str,
+    /// Its value.
+    pub value: String,
+    /// What would be accepted.
+    pub accepted: &'static str,
+}
+
+impl Settings {
+    /// Seeds per test when nothing is said.
+    pub const DEFAULT_RUNS: u64 = 10;
+
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    ///
+    /// The first variable whose value is not understood.
+    pub fn from_env() -> Result<Settings, BadSetting> {
+        Settings::read(|name| env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// Reads variables through `lookup`. An empty value counts as not set.
+    ///
+    /// # Errors
+    ///
+    /// The first variable whose value is not understood.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, BadSetting> {
+        let get = |name| lookup(name).filter(|value| !value.is_empty());
+        let bad = |variable, value, accepted| Err(BadSetting { variable, value, accepted });
+
+        let mut seeds = Seeds::Derived(Settings::DEFAULT_RUNS);
+        if let Some(value) = get("LAB_RUNS") {
+            match value.parse() {
+                Ok(runs) if runs > 0 => seeds = Seeds::Derived(runs),
+                _ => return bad("LAB_RUNS", value, "it takes a number of seeds, 1 or more"),
+            }
+        }
+        if let Some(value) = get("LAB_SEED") {
+            match value.parse() {
+                Ok(seed) => seeds = Seeds::One(seed),
+                Err(_) => return bad("LAB_SEED", value, SEED),
+            }
+        }
+        let check_determinism = match get("LAB_CHECK") {
+            None => false,
+            Some(value) if value == "determinism" => true,
+            Some(value) => return bad("LAB_CHECK", value, "it takes `determinism`"),
+        };
+        // To ignore these would let a run pass for something that it was not.
+        for (variable, accepted) in NOT_THERE_YET {
+            if let Some(value) = get(variable) {
+                return bad(variable, value, accepted);
+            }
+        }
+        let log = get("LAB_LOG").map(|value| {
+            let topics: Vec<String> = value.split(',').map(|topic| topic.trim().into()).collect();
+            if topics.iter().any(|topic| topic == "all") {
+                Topics::All
+            } else {
+                Topics::Only(topics)
+            }
+        });
+        Ok(Settings {
+            seeds,
+            records: get("LAB_RECORDS").map(PathBuf::from),
+            log,
+            check_determinism,
+        })
+    }
+
+    /// The seeds that `test` runs on, in order.
+    pub fn seeds_of(&self, test: &str) -> impl Iterator<Item = Seed> {
+        let (one, derived) = match self.seeds {
+            Seeds::One(seed) => (Some(seed), 0),
+            Seeds::Derived(runs) => (None, runs),
+        };
+        one.into_iter().chain((0..derived).map(move |n| Seed::derived(test, n)))
+    }
+}
+
+const SEED: &str = "it takes the seed of a run, in hexadecimal (0x5eed) or decimal (24301)";
+
+/// Variables of the design that nothing serves so far.
+const NOT_THERE_YET: [(&str, &str); 3] = [
+    ("LAB_CLOCK", "the real clock is not there yet, every run is simulated; unset it"),
+    ("LAB_BACKEND", "a choice of backends is not there yet; unset it"),
+    ("LAB_TRACE", "the timeline is not there yet; unset it"),
+];
+
+impl fmt::Display for Topics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Topics::All => f.write_str("all"),
+            Topics::Only(topics) => f.write_str(&topics.join(",")),
+        }
+    }
+}

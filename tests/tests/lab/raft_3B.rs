@@ -1,0 +1,367 @@
+//! Part 3B: the replicated log (Raft 5.3, 5.4).
+
+use std::time::Duration;
+
+use labrt::{sim, thread};
+use labtests::expect::{COMMIT, ELECTION_TIMEOUT};
+use labtests::{Cluster, Failure, Lab};
+use raftapi::{EntryId, LogIndex, ServerId};
+
+/// Commands are applied by every server, at indexes 1, 2, 3; and one round trip is enough, without
+/// waiting for a heartbeat.
+#[test]
+fn basic_agree() {
+    Lab::new("3B", "basic agreement", 3).run(|cluster| {
+        for n in 1..=3 {
+            let index = LogIndex(n);
+            cluster.expect_nothing_at(index);
+            let agreed = cluster.expect_agreement_at_once(3);
+            cluster.expect_index(agreed, index);
+        }
+
+        let leader = cluster.expect_one_leader();
+        let began = sim::elapsed();
+        for _ in 0..COMMANDS {
+            let id = cluster.expect_accepted(leader);
+            if !cluster.applied_within(id.index, 1, COMMIT) {
+                break; // counted as very slow
+            }
+        }
+        let mean = sim::elapsed().saturating_sub(began) / COMMANDS;
+        if mean > LATENCY {
+            Failure::budget("agreement is slow")
+                .expected(format!(
+                    "the leader applies a command {} after start(), on average of {COMMANDS}: a \
+                     message takes half a millisecond here (Raft 5.3)",
+                    labtests::text::span(LATENCY)
+                ))
+                .happened(format!("it took {} ms", mean.as_millis()))
+                .look_at("what start() wakes; what a new entry waits for before it is sent")
+                .raise();
+        }
+    });
+}
+const COMMANDS: u32 = 20;
+/// A round trip takes 1 ms at most; the rest is for servers that collect commands for a while.
+const LATENCY: Duration = Duration::from_millis(30);
+
+/// Each command crosses the network once for each follower.
+#[test]
+fn rpc_bytes() {
+    Lab::new("3B", "byte count of RPCs", 2).run(|cluster| {
+        const SIZE: u64 = 5000;
+        const COMMANDS: u64 = 10;
+        cluster.expect_agreement_at_once(3);
+        let before = cluster.stats().bytes;
+        for n in 0..COMMANDS {
+            let command = cluster.command_of(usize::try_from(SIZE).expect("it is small"));
+            let index = cluster.expect_agreement_at_once_on(&command, 3);
+            cluster.expect_index(index, LogIndex(n + 2));
+        }
+        let spent = cluster.stats().bytes - before;
+        cluster.expect_at_most(
+            "bytes",
+            spent,
+            3 * SIZE * COMMANDS,
+            "ten commands of 5000 bytes go to two followers once each, and half of that again is margin",
+            "which entries an AppendEntries carries, and when they are sent again",
+        );
+    });
+}
+
+/// A leader goes on with one follower of two, but commits nothing alone.
+#[test]
+fn follower_failure() {
+    Lab::new("3B", "progressive failure of followers", 3).run(|cluster| {
+        cluster.expect_agreement_at_once(3);
+
+        let leader = cluster.expect_one_leader();
+        cluster.disconnect(cluster.after(leader, 1));
+        cluster.expect_agreement_at_once(2);
+        cluster.sleep(ELECTION_TIMEOUT);
+        cluster.expect_agreement_at_once(2);
+
+        let leader = cluster.expect_one_leader();
+        cluster.disconnect(cluster.after(leader, 1));
+        cluster.disconnect(cluster.after(leader, 2));
+        let lost = cluster.expect_accepted(leader);
+        cluster.expect_index(lost.index, LogIndex(4));
+        cluster.sleep(2 * ELECTION_TIMEOUT);
+        cluster.expect_nothing_at(lost.index);
+    });
+}
+
+/// Two followers replace their leader and go on; the last one left commits nothing.
+#[test]
+fn leader_failure() {
+    Lab::new("3B", "failure of leaders", 3).run(|cluster| {
+        cluster.expect_agreement_at_once(3);
+
+        cluster.disconnect(cluster.expect_one_leader());
+        cluster.expect_agreement_at_once(2);
+        cluster.sleep(ELECTION_TIMEOUT);
+        cluster.expect_agreement_at_once(2);
+
+        cluster.disconnect(cluster.expect_one_leader());
+        cluster.propose_to_all();
+        cluster.sleep(2 * ELECTION_TIMEOUT);
+        cluster.expect_nothing_at(LogIndex(4));
+    });
+}
+
+/// A follower that was away catches up.
+#[test]
+fn fail_agree() {
+    Lab::new("3B", "agreement after a follower reconnects", 4).run(|cluster| {
+        cluster.expect_agreement_at_once(3);
+
+        let follower = cluster.after(cluster.expect_one_leader(), 1);
+        cluster.disconnect(follower);
+        cluster.expect_agreement_at_once(2);
+        cluster.expect_agreement_at_once(2);
+        cluster.sleep(ELECTION_TIMEOUT);
+        cluster.expect_agreement_at_once(2);
+        cluster.expect_agreement_at_once(2);
+
+        cluster.connect(follower);
+        cluster.expect_agreement(3);
+        cluster.sleep(ELECTION_TIMEOUT);
+        cluster.expect_agreement(3);
+    });
+}
+
+/// With three of five away nothing is committed; what the leader took in meanwhile may be kept or
+/// lost when they return.
+#[test]
+fn fail_no_agree() {
+    Lab::new("3B", "no agreement if too many followers disconnect", 4).servers(5).run(|cluster| {
+        cluster.expect_agreement_at_once(5);
+
+        let leader = cluster.expect_one_leader();
+        for n in 1..=3 {
+            cluster.disconnect(cluster.after(leader, n));
+        }
+        let alone = cluster.expect_accepted(leader);
+        cluster.expect_index(alone.index, LogIndex(2));
+        cluster.sleep(2 * ELECTION_TIMEOUT);
+        cluster.expect_nothing_at(alone.index);
+
+        for n in 1..=3 {
+            cluster.connect(cluster.after(leader, n));
+        }
+        // The disconnected majority may have chosen a leader among themselves, and forgotten i2.
+        let leader = cluster.expect_settled_leader();
+        let next = cluster.expect_accepted(leader);
+        if next.index != LogIndex(3) {
+            cluster.expect_index(next.index, LogIndex(2));
+        }
+        cluster.expect_agreement(5);
+    });
+}
+
+/// Commands that are given to the leader at the same time all get their own index.
+#[test]
+fn concurrent_starts() {
+    Lab::new("3B", "concurrent calls of start()", 3).run(|cluster| {
+        for attempt in 0..5 {
+            if attempt > 0 {
+                cluster.sleep(Duration::from_secs(3));
+            }
+            if start_concurrently(cluster).is_some() {
+                return;
+            }
+        }
+        Failure::liveness("the term keeps changing")
+            .expected("in one of five attempts the leader stays for the few milliseconds that six commands take")
+            .happened("each time the term changed")
+            .look_at("heartbeats against election timeouts; what resets the timer")
+            .raise();
+    });
+}
+
+/// `None` if the leader changed meanwhile.
+fn start_concurrently(cluster: &Cluster) -> Option<()> {
+    let leader = cluster.expect_one_leader();
+    let first = cluster.propose(leader)?;
+    let clients: Vec<_> = (0..5)
+        .map(|_| {
+            let cluster = cluster.clone();
+            thread::spawn(move || {
+                let command = cluster.command();
+                cluster.start(leader, &command).map(|id| (id, command))
+            })
+        })
+        .collect();
+    let started: Vec<_> =
+        clients.into_iter().filter_map(|client| client.join().ok().flatten()).collect();
+    if started.iter().any(|(id, _)| id.term != first.term)
+        || started.len() < 5
+        || cluster.newest_term() > first.term
+    {
+        return None;
+    }
+    for (id, command) in started {
+        // That the command at the index is this one is checked at every apply.
+        let applied = cluster.expect_applied_in(first.term, id.index, 3)?;
+        assert_eq!(applied, command, "the checker let another command pass at {}", id.index);
+    }
+    Some(())
+}
+
+/// A leader returns with entries that nobody else has; they give way to those that were committed
+/// without it.
+#[test]
+fn rejoin() {
+    Lab::new("3B", "rejoin of a partitioned leader", 4).run(|cluster| {
+        cluster.expect_agreement(3);
+
+        let first = cluster.expect_one_leader();
+        cluster.disconnect(first);
+        for _ in 0..3 {
+            cluster.propose(first);
+        }
+        cluster.expect_agreement(2);
+
+        let second = cluster.expect_one_leader();
+        cluster.disconnect(second);
+        cluster.connect(first);
+        cluster.expect_agreement(2);
+
+        cluster.connect(second);
+        cluster.expect_agreement(3);
+    });
+}
+
+/// Followers whose logs went other ways for fifty entries are brought back in a few rounds.
+#[test]
+fn backup() {
+    Lab::new("3B", "leader backs up quickly over incorrect follower logs", 5).servers(5).run(
+        |cluster| {
+            let fifty = |server: ServerId| {
+                for _ in 0..50 {
+                    cluster.propose(server);
+                }
+            };
+            let fifty_agreed = || {
+                for _ in 0..50 {
+                    cluster.expect_agreement(3);
+                }
+            };
+            cluster.expect_agreement(5);
+
+            // The leader and one follower take in what no majority has.
+            let leader = cluster.expect_one_leader();
+            let follower = cluster.after(leader, 1);
+            let others = [2, 3, 4].map(|n| cluster.after(leader, n));
+            cluster.disconnect_each(&others);
+            fifty(leader);
+            cluster.sleep(ELECTION_TIMEOUT / 2);
+
+            // The other three go on without them.
+            cluster.disconnect(leader);
+            cluster.disconnect(follower);
+            cluster.connect_each(&others);
+            fifty_agreed();
+
+            // Of these, two take in what is lost again.
+            let second = cluster.expect_one_leader();
+            let away = if others[0] == second { cluster.after(second, 1) } else { others[0] };
+            cluster.disconnect(away);
+            fifty(second);
+            cluster.sleep(ELECTION_TIMEOUT / 2);
+
+            // Now the first leader's log meets that of the one who was away.
+            cluster.disconnect_all();
+            cluster.connect_each(&[leader, follower, away]);
+            fifty_agreed();
+
+            cluster.connect_all();
+            cluster.expect_agreement(5);
+        },
+    );
+}
+
+/// Elections, commands, silence, and a follower that is away cost only the requests they need.
+#[test]
+fn count() {
+    Lab::new("3B", "RPC counts are not too high", 4).run(|cluster| {
+        cluster.expect_one_leader();
+        cluster.expect_at_most(
+            "requests before the first command",
+            cluster.requests_served(),
+            30,
+            "an election takes two or four, and a leader at most some tens a second",
+            "how many requests an election sends, and how often a leader sends heartbeats",
+        );
+
+        let enough = (0..5).any(|attempt| {
+            if attempt > 0 {
+                cluster.sleep(Duration::from_secs(3));
+            }
+            count_commands(cluster).is_some()
+        });
+        if !enough {
+            Failure::liveness("the term keeps changing")
+                .expected(
+                    "in one of five attempts the leader stays while twelve commands are agreed on",
+                )
+                .happened("each time the term changed")
+                .look_at("heartbeats against election timeouts; what resets the timer")
+                .raise();
+        }
+        cluster.expect_idle(Duration::from_secs(1));
+
+        let leader = cluster.expect_settled_leader();
+        let follower = cluster.after(leader, 1);
+        cluster.disconnect(follower);
+        for _ in 0..5 {
+            cluster.expect_agreement(2);
+        }
+        cluster.sleep(5 * ELECTION_TIMEOUT);
+        let before = cluster.stats().requests;
+        cluster.sleep(2 * ELECTION_TIMEOUT);
+        cluster.expect_at_most(
+            "requests sent in 2 s with a follower away",
+            cluster.stats().requests - before,
+            150,
+            "a leader sends each follower 25 requests a second at most, also to one that does not \
+             answer, and that one asks for votes now and then",
+            "whether calls that fail are repeated, and by how many tasks",
+        );
+
+        cluster.connect(follower);
+        cluster.expect_agreement(3);
+        cluster.expect_idle(Duration::from_secs(1));
+    });
+}
+
+/// Twelve commands one after the other, none waited for. `None` if the leader changed meanwhile.
+fn count_commands(cluster: &Cluster) -> Option<()> {
+    const COMMANDS: u64 = 12;
+    let leader = cluster.expect_one_leader();
+    let before = cluster.requests_served();
+    let started: Vec<EntryId> =
+        (0..COMMANDS).map(|_| cluster.propose(leader)).collect::<Option<_>>()?;
+    let first = started[0];
+    for (id, n) in started.iter().zip(first.index.0..) {
+        if id.term != first.term {
+            return None;
+        }
+        cluster.expect_index(id.index, LogIndex(n));
+    }
+    for id in &started {
+        cluster.expect_applied_in(first.term, id.index, 3)?;
+    }
+    let spent = cluster.requests_served() - before;
+    if cluster.newest_term() > first.term {
+        return None;
+    }
+    cluster.expect_at_most(
+        "requests for 12 commands",
+        spent,
+        3 * COMMANDS,
+        "each command goes to two followers, and half of that again is for heartbeats",
+        "how many requests one command causes, and what is sent again although it has arrived",
+    );
+    Some(())
+}

@@ -1,0 +1,357 @@
+//! Part 3C: what survives a crash (Raft Figure 2, "Persistent state"; 5.4.2, Figure 8).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use labgob::Bytes;
+use labrpc::Conditions;
+use labrt::thread;
+use labtests::expect::{AGREEMENT, ELECTION_TIMEOUT};
+use labtests::{Cluster, Failure, Lab};
+use raftapi::{LogIndex, ServerId};
+use rand::RngExt as _;
+
+/// Committed commands survive when all servers crash, and when one does.
+#[test]
+fn persist_1() {
+    Lab::new("3C", "basic persistence", 3).run(|cluster| {
+        cluster.expect_agreement(3);
+
+        for server in cluster.servers() {
+            cluster.restart(server);
+        }
+        cluster.connect_all();
+        cluster.expect_agreement(3);
+
+        let leader = cluster.expect_one_leader();
+        cluster.restart(leader);
+        cluster.connect(leader);
+        cluster.expect_agreement(3);
+
+        let leader = cluster.expect_one_leader();
+        cluster.disconnect(leader);
+        let index = cluster.expect_agreement(2);
+        cluster.restart(leader);
+        cluster.connect(leader);
+        cluster.expect_applied(index, 3);
+
+        let follower = cluster.after(cluster.expect_one_leader(), 1);
+        cluster.disconnect(follower);
+        cluster.expect_agreement(2);
+        cluster.restart(follower);
+        cluster.connect(follower);
+        cluster.expect_agreement(3);
+    });
+}
+
+/// Pairs of servers come and go so that no two majorities are the same.
+#[test]
+fn persist_2() {
+    Lab::new("3C", "more persistence", 3).servers(5).run(|cluster| {
+        for _ in 0..5 {
+            cluster.expect_agreement(5);
+
+            let leader = cluster.expect_one_leader();
+            let [one, two, three, four] = [1, 2, 3, 4].map(|n| cluster.after(leader, n));
+            cluster.disconnect(one);
+            cluster.disconnect(two);
+            cluster.expect_agreement(3);
+
+            for server in [leader, three, four] {
+                cluster.disconnect(server);
+            }
+            for server in [one, two] {
+                cluster.restart(server);
+                cluster.connect(server);
+            }
+            cluster.sleep(ELECTION_TIMEOUT);
+            cluster.restart(three);
+            cluster.connect(three);
+            cluster.expect_agreement(3);
+
+            cluster.connect(four);
+            cluster.connect(leader);
+        }
+        cluster.expect_agreement(5);
+    });
+}
+
+/// A leader and a follower crash after a commit; the leader returns together with the follower that
+/// had missed it.
+#[test]
+fn persist_3() {
+    Lab::new("3C", "partitioned leader and one follower crash, leader restarts", 3).run(
+        |cluster| {
+            cluster.expect_agreement(3);
+
+            let leader = cluster.expect_one_leader();
+            let [one, two] = [1, 2].map(|n| cluster.after(leader, n));
+            cluster.disconnect(two);
+            cluster.expect_agreement(2);
+
+            cluster.crash(leader);
+            cluster.crash(one);
+            cluster.connect(two);
+            cluster.restart(leader);
+            cluster.connect(leader);
+            cluster.expect_agreement(2);
+
+            cluster.restart(one);
+            cluster.connect(one);
+            cluster.expect_agreement(3);
+        },
+    );
+}
+
+/// An entry of an earlier term is not committed by counting its copies (Raft 5.4.2): first the
+/// paper's figure, scene by scene, then a thousand rounds of leaders that crash right after they
+/// took a command in.
+#[test]
+fn figure_8() {
+    Lab::new("3C", "Figure 8", 4).servers(5).run(|cluster| {
+        figure_8_by_the_book(cluster);
+
+        let mut dice = cluster.dice("figure 8");
+        let mut crashes = 0;
+        for _ in 0..1000 {
+            let leader = cluster.propose_to_all();
+            cluster.sleep(short_or_long_pause(&mut dice));
+            if let Some((leader, _)) = leader {
+                cluster.crash(leader);
+                crashes += 1;
+            }
+            if cluster.count_up() < 3 {
+                let server = ServerId(dice.random_range(0..5));
+                if !cluster.is_up(server) {
+                    cluster.restart(server);
+                    cluster.connect(server);
+                }
+            }
+        }
+        if crashes < 5 {
+            Failure::liveness("too few leaders")
+                .expected("in half a minute, with a majority up for most of it, at least five leaders (Raft 5.2)")
+                .happened(format!("{crashes} leaders took a command in"))
+                .look_at("how long an election takes, above all after a restart")
+                .raise();
+        }
+        revive_all(cluster);
+        cluster.expect_agreement(5);
+    });
+}
+
+/// The scenes of Figure 8. S1 to S5 of the paper are `a` to `e`.
+#[expect(clippy::many_single_char_names, reason = "they are named as in the figure")]
+fn figure_8_by_the_book(cluster: &Cluster) {
+    cluster.expect_agreement(5);
+
+    // (a) The leader gets an entry to one follower only.
+    let a = cluster.expect_one_leader();
+    let [b, c, d, e] = [1, 2, 3, 4].map(|n| cluster.after(a, n));
+    for server in [c, d, e] {
+        cluster.disconnect(server);
+    }
+    cluster.propose(a);
+    cluster.sleep(ELECTION_TIMEOUT / 2);
+
+    // (b) It crashes. One of the others is elected without it, and takes in another entry for the
+    // same index, alone.
+    cluster.crash(a);
+    cluster.disconnect(b);
+    for server in [c, d, e] {
+        cluster.connect(server);
+    }
+    let e = cluster.expect_one_leader();
+    cluster.disconnect(e);
+    cluster.propose(e);
+    cluster.crash(e);
+
+    // (c) The first entry's holders return; one of them leads, and brings the entry to a majority.
+    // In its own term it has no entry, so this must commit nothing.
+    cluster.restart(a);
+    cluster.connect(a);
+    cluster.connect(b);
+    cluster.expect_one_leader();
+    cluster.sleep(ELECTION_TIMEOUT);
+
+    // (d) Both crash, and the second entry's leader returns. Its log is the newest: it wins, and
+    // overwrites the first entry. Whoever has applied that is found out.
+    cluster.crash(a);
+    cluster.crash(b);
+    cluster.restart(e);
+    cluster.connect(e);
+    cluster.expect_agreement(3);
+    for server in [a, b] {
+        cluster.restart(server);
+        cluster.connect(server);
+    }
+    cluster.expect_agreement(5);
+}
+
+/// As the original: one pause in ten lasts up to half a second, the others a few milliseconds.
+fn short_or_long_pause(dice: &mut labrt::rand::Rng) -> Duration {
+    let longest = if dice.random_bool(0.1) { 500 } else { 13 };
+    Duration::from_millis(dice.random_range(0..longest))
+}
+
+fn revive_all(cluster: &Cluster) {
+    for server in cluster.servers() {
+        if !cluster.is_up(server) {
+            cluster.restart(server);
+        }
+        cluster.connect(server);
+    }
+}
+
+/// Many clients at once are served over a network that loses one message in ten.
+#[test]
+fn unreliable_agree() {
+    Lab::new("3C", "unreliable agreement", 3).servers(5).unreliable().run(|cluster| {
+        let mut clients = Vec::new();
+        for _ in 1..50 {
+            for _ in 0..4 {
+                let cluster = cluster.clone();
+                clients.push(thread::spawn(move || cluster.expect_agreement(1)));
+            }
+            cluster.expect_agreement(1);
+        }
+        cluster.set_conditions(Conditions::reliable());
+        for client in clients {
+            client.join().expect("a client that fails ends the run");
+        }
+        cluster.expect_agreement(5);
+
+        let stats = cluster.stats();
+        cluster.relies_on(stats.requests_lost + stats.replies_lost > 0, "no message was lost");
+    });
+}
+
+/// Leaders are cut off right after they took commands in, while messages are lost and overtake each
+/// other.
+#[test]
+fn figure_8_unreliable() {
+    let lab = Lab::new("3C", "Figure 8 (unreliable)", 4).servers(5).unreliable();
+    lab.time_limit(Duration::from_mins(10)).run(|cluster| {
+        let mut dice = cluster.dice("figure 8");
+        cluster.expect_agreement(1);
+
+        let mut cuts = 0;
+        for round in 0..1000 {
+            if round == 200 {
+                cluster.set_conditions(Conditions::unreliable().with_long_reordering());
+            }
+            let command = cluster.command();
+            let takers =
+                cluster.servers().filter(|server| cluster.start(*server, &command).is_some());
+            let leader = takers.filter(|server| cluster.is_connected(*server)).last();
+            cluster.sleep(short_or_long_pause(&mut dice));
+            if let Some(leader) = leader
+                && dice.random_bool(0.5)
+            {
+                cluster.disconnect(leader);
+                cuts += 1;
+            }
+            if cluster.connected().len() < 3 {
+                let server = ServerId(dice.random_range(0..5));
+                if !cluster.is_connected(server) {
+                    cluster.connect(server);
+                }
+            }
+        }
+        cluster.connect_all();
+        cluster.expect_agreement_on(&cluster.command(), 5, 6 * AGREEMENT);
+
+        let stats = cluster.stats();
+        cluster.relies_on(cuts > 0, "no leader was cut off");
+        cluster.relies_on(stats.late_replies > 0, "no reply came late");
+    });
+}
+
+/// Servers come and go under load.
+#[test]
+fn reliable_churn() {
+    Lab::new("3C", "churn", 3).servers(5).run(churn);
+}
+
+/// Servers come and go under load, on a network that loses messages.
+#[test]
+fn unreliable_churn() {
+    Lab::new("3C", "unreliable churn", 2).servers(5).unreliable().run(|cluster| {
+        churn(cluster);
+        let stats = cluster.stats();
+        cluster.relies_on(stats.requests_lost + stats.replies_lost > 0, "no message was lost");
+    });
+}
+
+fn churn(cluster: &Cluster) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..3)
+        .map(|client| {
+            let (cluster, stop) = (cluster.clone(), Arc::clone(&stop));
+            thread::spawn(move || churn_client(&cluster, client, &stop))
+        })
+        .collect();
+
+    let mut dice = cluster.dice("churn");
+    for _ in 0..20 {
+        if dice.random_bool(0.2) {
+            cluster.disconnect(ServerId(dice.random_range(0..5)));
+        }
+        if dice.random_bool(0.5) {
+            let server = ServerId(dice.random_range(0..5));
+            if !cluster.is_up(server) {
+                cluster.restart(server);
+            }
+            cluster.connect(server);
+        }
+        if dice.random_bool(0.2) {
+            cluster.crash(ServerId(dice.random_range(0..5)));
+        }
+        cluster.sleep(ELECTION_TIMEOUT * 7 / 10);
+    }
+    cluster.sleep(ELECTION_TIMEOUT);
+    cluster.set_conditions(Conditions::reliable());
+    revive_all(cluster);
+    stop.store(true, Ordering::Relaxed);
+    let seen: Vec<Bytes> = clients
+        .into_iter()
+        .flat_map(|client| client.join().expect("a client that fails ends the run"))
+        .collect();
+    cluster.sleep(ELECTION_TIMEOUT);
+
+    let last = cluster.expect_agreement(5);
+    cluster.expect_applied(last, 5);
+    // What a client saw committed is in the log of every server. The checker compares every apply
+    // with all others, so this can only fail if the checker is wrong.
+    let applied: std::collections::BTreeSet<Bytes> =
+        cluster.checker().ask(|history| history.applied.commands().cloned().collect());
+    assert!(seen.iter().all(|command| applied.contains(command)), "a command was forgotten");
+}
+
+/// Gives commands to every server that is up until told to stop; returns those seen applied.
+fn churn_client(cluster: &Cluster, client: u64, stop: &AtomicBool) -> Vec<Bytes> {
+    let mut seen = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let command = cluster.command();
+        let index: Option<LogIndex> = cluster
+            .servers()
+            .filter_map(|server| cluster.start(server, &command))
+            .map(|id| id.index)
+            .last();
+        let Some(index) = index else {
+            cluster.sleep(Duration::from_millis(79 + 17 * client));
+            continue;
+        };
+        for pause in [10, 20, 50, 100, 200] {
+            if let Some(applied) = cluster.checker().ask(|h| h.applied.at(index).cloned()) {
+                if applied == command {
+                    seen.push(command);
+                }
+                break;
+            }
+            cluster.sleep(Duration::from_millis(pause));
+        }
+    }
+    seen
+}

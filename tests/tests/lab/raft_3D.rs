@@ -1,0 +1,219 @@
+//! Part 3D: log compaction (Raft 7).
+
+use std::time::Duration;
+
+use labrt::time::Instant;
+use labtests::expect::AGREEMENT;
+use labtests::text::{at, span};
+use labtests::{Cluster, Failure, Lab};
+use raftapi::{LogIndex, ServerId};
+use rand::RngExt as _;
+
+/// Bytes of each command.
+const COMMAND: usize = 32;
+
+/// A server's saved Raft state stays below this. Snapshots are taken every ten commands, so about
+/// twenty entries are left at most; this is room for forty, each half as large again as its command.
+const STATE_LIMIT: usize = 2000;
+
+/// More commands than fit in [`STATE_LIMIT`], whatever the encoding: who missed so many can only be
+/// helped by a snapshot.
+const MISSED: usize = STATE_LIMIT / COMMAND + 20;
+
+/// Snapshots shorten the logs.
+#[test]
+fn snapshot_basic() {
+    Lab::new("3D", "snapshots, basic", 3).snapshots().run(|cluster| {
+        snapshots_and(cluster, Absence::None);
+
+        // A snapshot is saved even if nothing else happens: the tester looks a moment later.
+        while !(agree(cluster, 3).0 + 1).is_multiple_of(10) {}
+        cluster.sleep(Duration::from_millis(500));
+        expect_small_states(cluster);
+    });
+}
+
+/// A server that was cut off is brought back by a snapshot.
+#[test]
+fn snapshot_install() {
+    Lab::new("3D", "install snapshots (disconnect)", 4)
+        .snapshots()
+        .run(|cluster| snapshots_and(cluster, Absence::Disconnected));
+}
+
+/// The same over a network that loses messages.
+#[test]
+fn snapshot_install_unreliable() {
+    Lab::new("3D", "install snapshots (disconnect, unreliable)", 4)
+        .snapshots()
+        .unreliable()
+        .run(|cluster| snapshots_and(cluster, Absence::Disconnected));
+}
+
+/// A server that crashed is brought back by a snapshot.
+#[test]
+fn snapshot_install_crash() {
+    Lab::new("3D", "install snapshots (crash)", 4)
+        .snapshots()
+        .run(|cluster| snapshots_and(cluster, Absence::Crashed));
+}
+
+/// The same over a network that loses messages.
+#[test]
+fn snapshot_install_un_crash() {
+    Lab::new("3D", "install snapshots (unreliable, crash)", 4)
+        .snapshots()
+        .unreliable()
+        .run(|cluster| snapshots_and(cluster, Absence::Crashed));
+}
+
+/// Committed commands survive when all servers crash, snapshots and all.
+#[test]
+fn snapshot_all_crash() {
+    Lab::new("3D", "crash and restart all servers", 3).snapshots().run(|cluster| {
+        let mut dice = cluster.dice("all crash");
+        agree(cluster, 3);
+        for _ in 0..5 {
+            for _ in 0..dice.random_range(5..15) {
+                agree(cluster, 3);
+            }
+            let before = agree(cluster, 3);
+            restart_all(cluster);
+            let after = agree(cluster, 3);
+            if after <= before {
+                cluster.expect_index(after, LogIndex(before.0 + 1));
+            }
+        }
+    });
+}
+
+/// A server that restarts from a snapshot, and saves something before it takes another, still has
+/// the snapshot at its next restart.
+#[test]
+fn snapshot_init() {
+    Lab::new("3D", "snapshot initialization after crash", 3).snapshots().run(|cluster| {
+        for _ in 0..12 {
+            agree(cluster, 3);
+        }
+        restart_all(cluster);
+        agree(cluster, 3);
+        restart_all(cluster);
+        agree(cluster, 3);
+    });
+}
+
+/// What happens to one server in each round.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Absence {
+    None,
+    Disconnected,
+    Crashed,
+}
+
+impl Absence {
+    fn begin(self, cluster: &Cluster, victim: ServerId) {
+        match self {
+            Absence::None => {}
+            Absence::Disconnected => cluster.disconnect(victim),
+            Absence::Crashed => cluster.crash(victim),
+        }
+    }
+
+    fn end(self, cluster: &Cluster, victim: ServerId) {
+        if self == Absence::Crashed {
+            cluster.restart(victim);
+        }
+        cluster.connect(victim);
+    }
+}
+
+/// Thirty rounds of commands, in each of which one server misses some; every third time it is the
+/// leader. In the last rounds, one with a follower and one with the leader away, it misses so many
+/// that only a snapshot can help.
+fn snapshots_and(cluster: &Cluster, absence: Absence) {
+    const ROUNDS: usize = 30;
+    let mut dice = cluster.dice("snapshots");
+    agree(cluster, 3);
+    let mut leader = cluster.expect_one_leader();
+    for round in 0..ROUNDS {
+        let other = cluster.after(leader, 1);
+        let (victim, sender) = if round % 3 == 1 { (leader, other) } else { (other, leader) };
+        let present = if absence == Absence::None { 3 } else { 2 };
+        if absence != Absence::None {
+            absence.begin(cluster, victim);
+            agree(cluster, 2);
+        }
+        for _ in 0..dice.random_range(5..15) {
+            cluster.start(sender, &cluster.command_of(COMMAND));
+        }
+        let needs_snapshot = absence != Absence::None && round + 2 >= ROUNDS;
+        if needs_snapshot {
+            for _ in 0..MISSED {
+                agree(cluster, 1);
+            }
+        }
+        agree(cluster, present);
+        expect_small_states(cluster);
+        if absence != Absence::None {
+            let before = installs(cluster, victim);
+            absence.end(cluster, victim);
+            agree(cluster, 3);
+            if needs_snapshot && installs(cluster, victim) == before {
+                no_snapshot_installed(victim).raise();
+            }
+            leader = cluster.expect_one_leader();
+        }
+    }
+}
+
+fn agree(cluster: &Cluster, servers: usize) -> LogIndex {
+    cluster.expect_agreement_on(&cluster.command_of(COMMAND), servers, AGREEMENT)
+}
+
+fn installs(cluster: &Cluster, server: ServerId) -> u64 {
+    cluster.checker().ask(|history| history.applied.installs(server))
+}
+
+fn restart_all(cluster: &Cluster) {
+    for server in cluster.servers() {
+        cluster.crash(server);
+    }
+    for server in cluster.servers() {
+        cluster.restart(server);
+        cluster.connect(server);
+    }
+}
+
+/// Every server's Raft state must be small, now or in a moment.
+fn expect_small_states(cluster: &Cluster) {
+    const MOMENT: Duration = Duration::from_millis(100);
+    let deadline = Instant::now() + MOMENT;
+    loop {
+        let (size, server) = cluster.largest_state();
+        if size < STATE_LIMIT {
+            return;
+        }
+        if Instant::now() >= deadline {
+            Failure::budget("a log is too long")
+                .expected(format!(
+                    "less than {STATE_LIMIT} bytes of Raft state, {} after the last command: with a \
+                     snapshot every ten commands of {COMMAND} bytes (Raft 7)",
+                    span(MOMENT)
+                ))
+                .happened(format!("{server} has saved {size} bytes, {}", at(labrt::sim::elapsed())))
+                .look_at("what snapshot() and InstallSnapshot drop from the log, and what is saved then")
+                .raise();
+        }
+        cluster.sleep(MOMENT / 10);
+    }
+}
+
+fn no_snapshot_installed(victim: ServerId) -> Failure {
+    Failure::budget("the log before a snapshot was kept")
+        .expected(format!(
+            "a server that missed {MISSED} commands, with snapshots every ten, is sent a snapshot \
+             (Raft 7)"
+        ))
+        .happened(format!("{victim} caught up without one, {}", at(labrt::sim::elapsed())))
+        .look_at("what snapshot() drops from the log")
+}
