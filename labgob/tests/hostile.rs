@@ -162,6 +162,7 @@ fn elements_without_bytes_are_counted() {
 /// A recursive type recurses as deep as the bytes say, and must not overflow a stack: here one of
 /// 64 KiB, a quarter of a task's.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a stack of a chosen size, outside any simulation")]
 fn deep_values_are_refused_before_the_stack_is_full() {
     #[derive(Deserialize, Serialize)]
     struct List(Option<Box<List>>);

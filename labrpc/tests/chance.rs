@@ -195,6 +195,15 @@ fn the_trace_knows_the_sizes_of_messages() {
     };
     assert_eq!(hash("a"), hash("b"));
     assert_ne!(hash("a"), hash("aa"));
+    let hash = |n| {
+        let outcome = sim::run(Config::with_seed(1), move || {
+            pair().end.call(&Name(n)).expect("all is well");
+        });
+        outcome.report.trace_hash
+    };
+    // Requests of the same size; then replies of the same size, and not.
+    assert_eq!(hash(1), hash(2));
+    assert_ne!(hash(1), hash(10));
 }
 
 /// Messages on one link do not change what happens to those on another.

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use common::{FOR_EVER, Junk, Name, Sleep, millis, on_seeds, pair};
+use common::{FOR_EVER, Junk, Name, Pair, Sleep, millis, on_seeds, pair};
 use labrpc::{Network, NoReply, Service};
 use labrt::{node::Node, sim, time};
 
@@ -34,6 +34,23 @@ fn a_killed_server_releases_its_callers() {
 /// What makes a crash atomic: the server said yes, but died before the word got out.
 #[test]
 fn a_reply_under_way_dies_with_its_server() {
+    a_reply_under_way_dies_with(|pair| pair.server.kill());
+}
+
+#[test]
+fn a_reply_under_way_dies_with_its_registration() {
+    a_reply_under_way_dies_with(|pair| pair.network.remove("S0"));
+}
+
+#[test]
+fn a_reply_under_way_dies_with_its_link() {
+    a_reply_under_way_dies_with(|pair| {
+        pair.network.set_link("S0", "C0", false);
+        pair.network.set_link("S0", "C0", true);
+    });
+}
+
+fn a_reply_under_way_dies_with(fault: impl Fn(&Pair) + Copy + Send + 'static) {
     let outcomes = Arc::new([const { AtomicU32::new(0) }; 2]);
     let counted = outcomes.clone();
     on_seeds(300, move || {
@@ -43,7 +60,11 @@ fn a_reply_under_way_dies_with_its_server() {
         time::sleep(Duration::from_micros(450));
         let executed = !pair.junk.named().is_empty();
         let replied = call.is_over();
-        pair.server.kill();
+        if executed {
+            fault(&pair);
+        } else {
+            pair.server.kill();
+        }
         let (result, _) = call.wait();
         assert_eq!(result.is_ok(), replied);
         if executed {
@@ -73,6 +94,22 @@ fn a_reply_of_a_replaced_server_never_arrives() {
         assert_eq!(pair.network.requests_served("S0"), 2);
         time::sleep(millis(200));
         assert_eq!(pair.network.stats().replies, 1);
+    });
+}
+
+/// A handler that outlives its call answers nobody: not even the next call of the same client.
+#[test]
+fn a_stale_reply_does_not_answer_another_call() {
+    on_seeds(20, || {
+        let pair = pair();
+        let old = pair.call_in_background(&Sleep(millis(400)));
+        time::sleep(millis(100));
+        let successor = Node::new("S0");
+        pair.network.serve(&successor, pair.junk.service());
+        assert_eq!(old.wait().0, Err(NoReply));
+        let new = pair.call_in_background(&Sleep(FOR_EVER));
+        time::sleep(millis(1000));
+        assert!(!new.is_over());
     });
 }
 
