@@ -10,6 +10,7 @@ use tracing::debug;
 
 use crate::{
     message::{Call, Request, RequestVoteArgs, RequestVoteReply},
+    replication::RETRY_DELAY,
     state::{Role, State, Time},
 };
 
@@ -29,19 +30,20 @@ impl State {
             Role::Leader { followers } => {
                 followers.values().map(|follower| follower.due).min().unwrap_or(Time::MAX)
             }
-            Role::Follower { .. } | Role::Candidate { .. } => self.election_deadline,
+            Role::Candidate { ask_again, .. } => self.election_deadline.min(*ask_again),
+            Role::Follower { .. } => self.election_deadline,
         }
     }
 
     /// Does what time asks for: a leader sends heartbeats, the others campaign when they have
-    /// waited long enough.
+    /// waited long enough, and candidates repeat calls that were lost.
     pub(crate) fn on_timer(&mut self, now: Time) -> Vec<Call> {
         if self.is_leader() {
             self.send_due(now)
         } else if now >= self.election_deadline {
             self.campaign(now)
         } else {
-            Vec::new()
+            self.ask_again(now)
         }
     }
 
@@ -62,10 +64,35 @@ impl State {
             self.become_leader(now);
             return Vec::new(); // there is nobody to tell
         }
+        self.request_votes(&self.others)
+    }
+
+    fn request_votes(&self, voters: &[ServerId]) -> Vec<Call> {
         let last = self.log.last_id();
         let args = RequestVoteArgs { term: self.term, candidate: self.me, last };
         let call = |&to: &ServerId| Call { to, request: Request::Vote(args.clone()) };
-        self.others.iter().map(call).collect()
+        voters.iter().map(call).collect()
+    }
+
+    /// The network lost a RequestVote or its reply. It is repeated soon (§5.1): where every vote
+    /// counts, an election that is given up for one lost message takes long to win.
+    pub(crate) fn on_vote_lost(&mut self, to: ServerId, asked: Term, now: Time) {
+        if asked != self.term {
+            return;
+        }
+        let Role::Candidate { lost, ask_again, .. } = &mut self.role else { return };
+        lost.insert(to);
+        *ask_again = (*ask_again).min(now + RETRY_DELAY);
+    }
+
+    fn ask_again(&mut self, now: Time) -> Vec<Call> {
+        let Role::Candidate { lost, ask_again, .. } = &mut self.role else { return Vec::new() };
+        if now < *ask_again {
+            return Vec::new();
+        }
+        *ask_again = Time::MAX;
+        let lost: Vec<ServerId> = std::mem::take(lost).into_iter().collect();
+        self.request_votes(&lost)
     }
 
     /// Answers RequestVote. Numbers are the receiver's rules in Figure 2.
@@ -105,7 +132,7 @@ impl State {
             return Vec::new(); // a vote of an old election counts for nothing now
         }
         let majority = self.majority();
-        let Role::Candidate { votes } = &mut self.role else {
+        let Role::Candidate { votes, .. } = &mut self.role else {
             return Vec::new(); // the election is decided already
         };
         votes.insert(from); // the same vote twice is one vote
@@ -119,6 +146,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use labgob::Bytes;
     use raftapi::EntryId;
 
     use super::*;
@@ -147,7 +175,7 @@ mod tests {
         let mut state = follower(3, 4, &[1, 4]);
         let deadline = state.deadline();
         assert!((ELECTION_TIMEOUT_MIN..=ELECTION_TIMEOUT_MAX).contains(&deadline));
-        assert_eq!(state.on_timer(deadline - Duration::from_nanos(1)), []);
+        assert_eq!(state.on_timer(ELECTION_TIMEOUT_MIN.mul_f64(0.99)), []);
 
         let calls = state.on_timer(deadline);
         let request = |to| {
@@ -226,11 +254,25 @@ mod tests {
     #[test]
     fn a_vote_that_comes_after_the_election_changes_nothing() {
         let mut state = leader(5, 3, &[1]);
-        state.start(b"new").unwrap();
+        state.start(Bytes::from(b"new")).unwrap();
         state.replicate(NOW);
         assert_eq!(state.on_vote_reply(ServerId(4), Term(3), &granted(Term(3)), NOW), []);
         assert!(state.is_leader());
         assert_eq!(state.replicate(NOW), [], "what is on the way is not sent again");
+    }
+
+    #[test]
+    fn a_lost_request_is_repeated_in_the_same_election() {
+        let mut state = candidate(5, 3, &[]);
+        let calls = state.request_votes(&[S1, S2]);
+        state.on_vote_lost(S1, Term(3), NOW);
+        state.on_vote_lost(S2, Term(3), NOW + RETRY_DELAY / 2);
+        state.on_vote_lost(S2, Term(2), NOW); // of an election that is over
+        state.election_deadline = NOW + ELECTION_TIMEOUT_MIN;
+        assert_eq!(state.deadline(), NOW + RETRY_DELAY);
+        assert_eq!(state.on_timer(NOW + RETRY_DELAY), calls);
+        assert_eq!(state.deadline(), NOW + ELECTION_TIMEOUT_MIN);
+        assert_eq!(state.term, Term(3));
     }
 
     #[test]

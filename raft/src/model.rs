@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use labgob::Bytes;
 use raftapi::{ApplyMsg, EntryId, LogIndex, Persister, ServerId, Term};
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 
@@ -189,9 +190,9 @@ impl Model {
 
     fn start_something(&mut self, server: usize) {
         self.commands += 1;
-        let command = self.commands.to_string().into_bytes();
+        let command = Bytes::from(self.commands.to_string().into_bytes());
         let state = &mut self.servers[server].state;
-        if state.start(&command).is_ok() && self.rng.random_bool(0.7) {
+        if state.start(command).is_ok() && self.rng.random_bool(0.7) {
             let calls = state.replicate(self.now);
             self.send(ServerId(server), calls);
         }
@@ -227,7 +228,7 @@ impl Model {
                 ApplyMsg::Command { index, term, command } => {
                     assert_eq!(index, server.applied.next(), "applied in order, each once");
                     server.applied = index;
-                    self.checks.commit(index, term, command, server.state.term);
+                    self.checks.commit(index, term, &command, server.state.term);
                 }
                 ApplyMsg::Snapshot { index, data, .. } => {
                     assert!(index > server.applied, "applied goes back to a snapshot at {index}");
@@ -273,9 +274,14 @@ impl Model {
 
 impl Checks {
     /// State Machine Safety: at an index, all servers apply the same.
-    fn commit(&mut self, index: LogIndex, term: Term, command: Vec<u8>, known_in: Term) {
-        let first = self.committed.entry(index).or_insert((term, command.clone(), known_in));
-        assert_eq!((first.0, &first.1), (term, &command), "another entry is applied at {index}");
+    fn commit(&mut self, index: LogIndex, term: Term, command: &[u8], known_in: Term) {
+        let first =
+            self.committed.entry(index).or_insert_with(|| (term, command.to_vec(), known_in));
+        assert_eq!(
+            (first.0, first.1.as_slice()),
+            (term, command),
+            "another entry is applied at {index}"
+        );
         first.2 = first.2.min(known_in);
     }
 

@@ -20,6 +20,7 @@ use std::{
     },
 };
 
+use labgob::Bytes;
 use labrpc::{ClientEnd, Service};
 use labrt::{
     channel::Sender,
@@ -117,8 +118,9 @@ impl Raft {
     /// [`NotLeader`], with the last known leader, if this server does not believe it leads. The
     /// command is then in no log.
     pub fn start(&self, command: Vec<u8>) -> Result<EntryId, NotLeader> {
+        let command = Bytes::from(command);
         let mut inner = self.shared.inner.lock();
-        let id = inner.state.start(&command)?;
+        let id = inner.state.start(command)?;
         inner.commands_waiting = true;
         self.shared.wake(&inner);
         Ok(id)

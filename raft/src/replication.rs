@@ -35,7 +35,7 @@ const COMMIT_NOTICE_DELAY: Duration = Duration::from_millis(10);
 
 /// A call that the network reported lost is made again after this time, not at once: the network
 /// may report immediately, and again and again.
-const RETRY_DELAY: Duration = Duration::from_millis(20);
+pub(crate) const RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// Heartbeats that are due so soon leave together with those that are due now.
 const TOGETHER: Duration = Duration::from_millis(5);
@@ -129,11 +129,11 @@ impl State {
     /// Appends a command of this leader's service to its own log (§5.3), and returns at once.
     ///
     /// The caller sees to it that [`State::replicate`] runs soon.
-    pub(crate) fn start(&mut self, command: &[u8]) -> Result<EntryId, NotLeader> {
+    pub(crate) fn start(&mut self, command: Bytes) -> Result<EntryId, NotLeader> {
         if !self.is_leader() {
             return Err(NotLeader { leader: self.leader() });
         }
-        let id = self.log.append(Entry { term: self.term, command: Bytes::from(command) });
+        let id = self.log.append(Entry { term: self.term, command });
         debug!(target: "log", "starts {id}");
         Ok(id)
     }
@@ -279,10 +279,10 @@ impl State {
     }
 
     /// The network lost a request or its reply. What it was about is sent again soon, unless the
-    /// follower seems to be down. A lost RequestVote is left to the next election.
+    /// follower seems to be down.
     pub(crate) fn on_no_reply(&mut self, to: ServerId, asked: &Request, now: Time) {
         let (term, load) = match asked {
-            Request::Vote(_) => return,
+            Request::Vote(args) => return self.on_vote_lost(to, args.term, now),
             Request::Append(args) => (args.term, args.load()),
             Request::Install(args) => (args.term, Some(args.last_included.index)),
         };
@@ -414,7 +414,7 @@ mod tests {
 
     /// Has the leader take in a command, and gives what it sends for it.
     fn send(state: &mut State, command: &str, now: Time) -> Vec<Call> {
-        state.start(command.as_bytes()).unwrap();
+        state.start(Bytes::from(command.as_bytes())).unwrap();
         state.replicate(now)
     }
 
@@ -435,7 +435,7 @@ mod tests {
         state.on_append_entries(append(2, id(0, 0), &[], 0), NOW);
         assert_eq!(state.leader(), Some(S1));
         assert!(state.deadline() > NOW);
-        assert_eq!(state.start(b"no"), Err(NotLeader { leader: Some(S1) }));
+        assert_eq!(state.start(Bytes::from(b"no")), Err(NotLeader { leader: Some(S1) }));
     }
 
     #[test]
@@ -547,15 +547,15 @@ mod tests {
     #[test]
     fn a_refused_command_is_in_no_log() {
         let mut state = follower(3, 3, &[1]);
-        assert_eq!(state.start(b"no"), Err(NotLeader { leader: None }));
+        assert_eq!(state.start(Bytes::from(b"no")), Err(NotLeader { leader: None }));
         assert_eq!(terms(&state), [1]);
     }
 
     #[test]
     fn commands_get_consecutive_indices_and_no_election_takes_one() {
         let mut state = leader(3, 2, &[1]);
-        assert_eq!(state.start(b"a"), Ok(id(2, 2)));
-        assert_eq!(state.start(b"b"), Ok(id(2, 3)));
+        assert_eq!(state.start(Bytes::from(b"a")), Ok(id(2, 2)));
+        assert_eq!(state.start(Bytes::from(b"b")), Ok(id(2, 3)));
     }
 
     #[test]

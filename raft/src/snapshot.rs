@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn a_compacted_leader_commits_as_before() {
         let mut state = leader_with(3, 4, &log(id(2, 8), &[]));
-        assert_eq!(state.start(b"T4:i9"), Ok(id(4, 9)));
+        assert_eq!(state.start(Bytes::from(b"T4:i9")), Ok(id(4, 9)));
         let calls = state.replicate(NOW);
         state.on_append_reply(S2, &append_to(&calls, S2), &accepted(4), NOW);
         assert_eq!(delivered(&mut state), [9]);

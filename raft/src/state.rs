@@ -29,8 +29,9 @@ pub(crate) type Time = Duration;
 pub(crate) enum Role {
     /// Answers others. `leader` is unknown until the first AppendEntries of this term.
     Follower { leader: Option<ServerId> },
-    /// Holds an election. `votes` always contains this server.
-    Candidate { votes: BTreeSet<ServerId> },
+    /// Holds an election. `votes` always contains this server. The network `lost` the calls to
+    /// some others; these are made once more at `ask_again`.
+    Candidate { votes: BTreeSet<ServerId>, lost: BTreeSet<ServerId>, ask_again: Time },
     /// Owns the log in this term. One [`Progress`] for each *other* server.
     Leader { followers: BTreeMap<ServerId, Progress> },
 }
@@ -124,7 +125,8 @@ impl State {
     pub(crate) fn become_candidate(&mut self, now: Time) {
         self.term = self.term.next();
         self.voted_for = Some(self.me);
-        self.role = Role::Candidate { votes: BTreeSet::from([self.me]) };
+        let (votes, lost) = (BTreeSet::from([self.me]), BTreeSet::new());
+        self.role = Role::Candidate { votes, lost, ask_again: Time::MAX };
         self.reset_election_timer(now);
         debug!(target: "elect", "campaigns in {} with {}", self.term, self.log.last_id());
     }

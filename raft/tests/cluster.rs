@@ -1,16 +1,13 @@
 //! Whole clusters on a simulated network: elections, agreement, crashes, snapshots, over many seeds.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use labrpc::{Conditions, Network};
 use labrt::{
     channel,
     node::Node,
     sim::{self, Config},
+    sync::Mutex,
     time::sleep,
 };
 use raft::{ApplyMsg, LogIndex, Persister, Raft};
@@ -21,8 +18,7 @@ const SEEDS: u64 = 40;
 /// Runs a story on many seeds.
 fn on_many_seeds(story: fn()) {
     for seed in 0..SEEDS {
-        let config =
-            Config { time_limit: Some(Duration::from_secs(300)), ..Config::with_seed(seed) };
+        let config = Config { time_limit: Some(Duration::from_mins(5)), ..Config::with_seed(seed) };
         if let Err(failure) = sim::run(config, story).result {
             panic!("seed {seed}: {failure:?}");
         }
@@ -88,7 +84,7 @@ impl Cluster {
         let snapshot = self.disks[me].read_snapshot();
         let text = std::str::from_utf8(&snapshot).expect("decimal");
         let from = if text.is_empty() { 0 } else { text.parse().expect("decimal") };
-        self.applied.lock().unwrap().last[me] = from;
+        self.applied.lock().last[me] = from;
         let service = SimpleService {
             me,
             raft: raft.clone(),
@@ -140,7 +136,7 @@ impl Cluster {
             let raft = &self.servers[leader].as_ref().expect("a running server").raft;
             let Ok(id) = raft.start(command.into()) else { continue };
             for _ in 0..200 {
-                let applied = self.applied.lock().unwrap();
+                let applied = self.applied.lock();
                 let here = servers.iter().filter(|&&server| applied.last[server] >= id.index.0);
                 if here.count() == servers.len() {
                     if applied.commands[&id.index.0] == command.as_bytes() {
@@ -181,7 +177,7 @@ impl SimpleService {
     }
 
     fn record(&self, message: ApplyMsg) -> u64 {
-        let mut applied = self.applied.lock().unwrap();
+        let mut applied = self.applied.lock();
         let last = applied.last[self.me];
         let index = match message {
             ApplyMsg::Command { index, command, .. } => {
@@ -268,7 +264,7 @@ fn a_server_that_missed_much_gets_a_snapshot() {
         }
         cluster.start(behind);
         cluster.expect_agreement("all here again");
-        assert!(cluster.applied.lock().unwrap().snapshots_installed > 0);
+        assert!(cluster.applied.lock().snapshots_installed > 0);
         for disk in &cluster.disks {
             assert!(disk.raft_state_size() < 500, "the log is not trimmed: {disk:?}");
         }
