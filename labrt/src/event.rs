@@ -5,6 +5,8 @@
 use std::time::Duration;
 
 use crate::kernel::{self, to_nanos};
+use crate::mode::{Mode, mode};
+use crate::real;
 
 /// Runs `f` when `delay` of true virtual time has passed, unless the run is over by then.
 ///
@@ -18,5 +20,8 @@ use crate::kernel::{self, to_nanos};
 #[track_caller]
 pub fn after(delay: Duration, f: impl FnOnce() + Send + 'static) {
     let event = Box::new(f);
+    if mode() == Mode::Real {
+        return real::after(delay, event);
+    }
     kernel::with(|kernel| kernel.run_after(to_nanos(delay), event));
 }

@@ -1,11 +1,12 @@
 //! The panic hook: says which task of which node panicked, and when in virtual time.
 
-use std::io::Write as _;
 use std::panic::{self, PanicHookInfo};
 use std::sync::Once;
 use std::time::Duration;
 
 use crate::kernel;
+use crate::mode::{Mode, mode};
+use crate::real;
 use crate::sim::seconds;
 
 /// Installs the hook, once in a process. Outside a simulation it does nothing of its own.
@@ -23,11 +24,17 @@ pub(crate) fn install() {
 /// Adds one line before the usual message, and keeps the message for the failure's report.
 fn note(info: &PanicHookInfo<'_>) {
     let message = kernel::panic_message(info.payload());
-    let place = info.location().map(kernel::place);
+    let message = match info.location() {
+        Some(location) => format!("{message}, at {}", kernel::place(location)),
+        None => message,
+    };
+    if mode() == Mode::Real {
+        eprintln!("{}", real::note_panic(message));
+        return;
+    }
     // If the kernel itself panicked it is borrowed, and there is nothing to add.
     let line = kernel::try_with_unborrowed(|kernel| {
-        kernel.last_panic =
-            Some(place.map_or(message.clone(), |place| format!("{message}, at {place}")));
+        kernel.last_panic = Some(message);
         if let Some(task) = kernel.current_mut() {
             task.unwinding = true;
         }
@@ -35,8 +42,6 @@ fn note(info: &PanicHookInfo<'_>) {
         kernel.current_slot().map(|slot| format!("[{now}] {} panicked:", kernel.task_info(slot)))
     });
     if let Some(Some(line)) = line {
-        // `eprintln!` is what libtest captures, but it panics if it cannot write.
-        eprintln!("{line}");
-        let _ = std::io::stderr().flush();
+        eprintln!("{line}"); // which libtest captures
     }
 }

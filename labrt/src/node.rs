@@ -8,6 +8,8 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::kernel::{self, NodeId};
+use crate::mode::{Mode, mode};
+use crate::real;
 use crate::task;
 use crate::thread::{JoinHandle, spawn_on};
 
@@ -41,8 +43,10 @@ impl Node {
     /// Outside a simulation.
     #[track_caller]
     pub fn new(name: &str) -> Self {
-        let (id, name, incarnation) = kernel::with(|kernel| kernel.add_node(name));
-        Node { id, name, incarnation }
+        Node::of(match mode() {
+            Mode::Real => real::add_node(name),
+            Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.add_node(name)),
+        })
     }
 
     /// The node that the running task works for: `main` for the test's own tasks and for events.
@@ -52,11 +56,18 @@ impl Node {
     /// Outside a simulation.
     #[track_caller]
     pub fn current() -> Self {
-        kernel::with(|kernel| {
-            let id = kernel.current_node();
-            let (name, incarnation) = kernel.node_name(id);
-            Node { id, name, incarnation }
+        Node::of(match mode() {
+            Mode::Real => real::current_node(),
+            Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.current_node()),
         })
+    }
+
+    fn of(id: NodeId) -> Self {
+        let (name, incarnation) = match mode() {
+            Mode::Real => real::node_name(id),
+            Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.node_name(id)),
+        };
+        Node { id, name, incarnation }
     }
 
     /// Its name, as given.
@@ -71,7 +82,10 @@ impl Node {
 
     /// False once [`kill`](Self::kill) was called.
     pub fn is_alive(&self) -> bool {
-        kernel::with(|kernel| kernel.is_alive(self.id))
+        match mode() {
+            Mode::Real => real::is_alive(self.id),
+            Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.is_alive(self.id)),
+        }
     }
 
     /// Starts a task on the node. If the node is dead nothing runs, and joining gives an error.
@@ -81,6 +95,17 @@ impl Node {
         f: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
         spawn_on(self.id, None, Location::caller(), f)
+    }
+
+    /// Starts a task on the node that nobody will wait for, with a name and a place for reports: the
+    /// line of the lab code on whose behalf the harness starts it. Nothing runs if the node is dead.
+    pub fn spawn_detached(
+        &self,
+        name: Arc<str>,
+        at: &'static Location<'static>,
+        f: impl FnOnce() + Send + 'static,
+    ) {
+        task::spawn_detached(self.id, Some(name), at, f);
     }
 
     /// Lets the running task work for the node while `f` runs: what `f` spawns belongs to the node,
@@ -100,6 +125,9 @@ impl Node {
     /// If the running task works for the node, it unwinds too. In an event or a destructor the node
     /// ends as soon as that is over.
     pub fn kill(&self) {
+        if mode() == Mode::Real {
+            return real::kill(self.id);
+        }
         let alive = kernel::with(|kernel| {
             let alive = kernel.is_alive(self.id);
             if alive {
@@ -115,12 +143,18 @@ impl Node {
     /// Stops the node's tasks, as a long garbage collection would: none runs until
     /// [`resume`](Self::resume), while its timers and messages pile up.
     pub fn pause(&self) {
-        kernel::with(|kernel| kernel.pause_node(self.id));
+        match mode() {
+            Mode::Real => real::set_paused(self.id, true),
+            Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.pause_node(self.id)),
+        }
     }
 
     /// Lets a paused node go on.
     pub fn resume(&self) {
-        kernel::with(|kernel| kernel.resume_node(self.id));
+        match mode() {
+            Mode::Real => real::set_paused(self.id, false),
+            Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.resume_node(self.id)),
+        }
     }
 
     /// Lets the node's clock run `rate` times as fast as the true one from now on. Waits that have
@@ -131,7 +165,12 @@ impl Node {
     /// If `rate` is not a positive number.
     pub fn set_clock_rate(&self, rate: f64) {
         assert!(rate > 0.0 && rate.is_finite(), "a clock cannot run at {rate} times true speed");
-        kernel::with(|kernel| kernel.set_clock_rate(self.id, rate));
+        match mode() {
+            Mode::Real => real::set_clock_rate(self.id, rate),
+            Mode::Simulated | Mode::Outside => {
+                kernel::with(|kernel| kernel.set_clock_rate(self.id, rate));
+            }
+        }
     }
 }
 

@@ -12,6 +12,8 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng as _, SeedableRng, TryRng};
 
 use crate::kernel;
+use crate::mode::{Mode, mode};
+use crate::real;
 
 /// A generator with a fixed algorithm (Xoshiro256++): the same numbers in every release.
 ///
@@ -75,7 +77,11 @@ impl Stream {
 ///
 /// Outside a simulation.
 pub fn stream(name: &str) -> Stream {
-    Stream::new(kernel::with(|kernel| kernel.seed()), name)
+    let seed = match mode() {
+        Mode::Real => real::seed(),
+        Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.seed()),
+    };
+    Stream::new(seed, name)
 }
 
 /// A generator for lab code: that of the node this task works for.
@@ -96,16 +102,23 @@ impl TryRng for NodeRng {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(kernel::with(|kernel| kernel.node_rng().next_u32()))
+        Ok(with_node_rng(Rng::next_u32))
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(kernel::with(|kernel| kernel.node_rng().next_u64()))
+        Ok(with_node_rng(Rng::next_u64))
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        kernel::with(|kernel| kernel.node_rng().fill_bytes(bytes));
+        with_node_rng(|rng| rng.fill_bytes(bytes));
         Ok(())
+    }
+}
+
+fn with_node_rng<R>(draw: impl FnOnce(&mut Rng) -> R) -> R {
+    match mode() {
+        Mode::Real => real::with_node_rng(draw),
+        Mode::Simulated | Mode::Outside => kernel::with(|kernel| draw(kernel.node_rng())),
     }
 }
 

@@ -27,7 +27,7 @@ impl Scheduler {
     /// Runs `main` as task 0 of the simulation, to its end.
     pub(crate) fn run(
         kernel: Kernel,
-        main: Box<dyn FnOnce() + Send>,
+        main: impl FnOnce() + Send + 'static,
         started_at: &'static Location<'static>,
     ) -> End {
         let fibers = Fibers::new(kernel.config.backend, kernel.config.stack_size);

@@ -12,6 +12,8 @@ use parking_lot::Mutex;
 
 use crate::backend;
 use crate::kernel::{self, Kernel, TraceStep, TraceWhat};
+use crate::mode::{Mode, mode};
+use crate::real;
 use crate::scheduler::Scheduler;
 use crate::watchdog::{Beacon, Watchdog};
 
@@ -35,6 +37,8 @@ pub struct Config {
     pub schedule: Schedule,
     /// What tasks are made of. It makes no difference to what happens.
     pub backend: Backend,
+    /// A simulation, or the machine's own threads and clock.
+    pub engine: Engine,
     /// Virtual time that each switch takes, so that a loop which polls and yields makes time pass.
     /// Default: 1 microsecond.
     pub switch_cost: Duration,
@@ -55,6 +59,7 @@ impl Config {
             preempt: Preempt::BySeed,
             schedule: Schedule::Random,
             backend: Backend::Coroutines,
+            engine: Engine::Simulated,
             switch_cost: Duration::from_micros(1),
             patience: Duration::from_secs(10),
         }
@@ -83,6 +88,17 @@ pub enum Schedule {
     Random,
     /// The one that has been able to for longest.
     Fifo,
+}
+
+/// What a run runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// Virtual time, one task at a time, every choice by the seed.
+    Simulated,
+    /// OS threads and the wall clock. The seed decides only what [`crate::rand`] gives; of the rest
+    /// of [`Config`] only `time_limit` is used, and a task that never comes back to labrt is not
+    /// noticed before that.
+    Real,
 }
 
 /// What tasks are made of. One seed has one trace on both.
@@ -198,7 +214,8 @@ pub(crate) fn seconds(time: Duration) -> String {
     format!("{}.{:06}s", time.as_secs(), time.subsec_micros())
 }
 
-/// Runs `main` as the first task of a new simulation, on an OS thread of its own, to its end.
+/// Runs `main` as the first task of a new run, on an OS thread of its own, to its end: in a
+/// simulation, unless [`Config::engine`] says otherwise.
 ///
 /// The run is over when `main` returns, or at the first failure: every other task is then unwound
 /// where it stands, oldest first, and what has not happened yet never will.
@@ -225,6 +242,9 @@ fn run_traced<T: Send + 'static>(
 ) -> (Outcome<T>, Vec<TraceStep>) {
     crate::hook::install();
     let started_at = Location::caller();
+    if config.engine == Engine::Real {
+        return (real::run(config, started_at, main), Vec::new());
+    }
     let beacon = Arc::new(Beacon::default());
     let mut watchdog = Watchdog::new(beacon.clone(), config.patience);
     let (done, finished) = mpsc::channel();
@@ -232,7 +252,7 @@ fn run_traced<T: Send + 'static>(
         beacon.attach();
         let returned = Arc::new(Mutex::new(None));
         let slot = returned.clone();
-        let body = Box::new(move || *slot.lock() = Some(main()));
+        let body = move || *slot.lock() = Some(main());
         let end = Scheduler::run(Kernel::new(config, beacon), body, started_at);
         let returned = returned.lock().take();
         let result = match end.failure {
@@ -329,7 +349,7 @@ fn describe(step: Option<&TraceStep>) -> String {
 
 /// Is this thread inside a simulation?
 pub fn active() -> bool {
-    kernel::active()
+    mode() == Mode::Simulated
 }
 
 /// Virtual time since the run began: the true one, whatever a node's own clock shows.
@@ -339,5 +359,8 @@ pub fn active() -> bool {
 /// Outside a simulation.
 #[track_caller]
 pub fn elapsed() -> Duration {
-    Duration::from_nanos(kernel::with(|kernel| kernel.now()))
+    Duration::from_nanos(match mode() {
+        Mode::Real => real::now(),
+        Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.now()),
+    })
 }

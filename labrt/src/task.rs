@@ -8,8 +8,10 @@ use std::panic::{self, AssertUnwindSafe, Location};
 use std::sync::Arc;
 use std::thread;
 
-use crate::backend::{self, Signal};
+use crate::backend::{self, Job, Signal};
 use crate::kernel::{self, Kernel, NodeId, Park, State};
+use crate::mode::{Mode, mode};
+use crate::real;
 
 /// What a killed task unwinds with.
 pub(crate) struct Unwinding;
@@ -28,14 +30,9 @@ pub(crate) enum Woken {
 /// How many times a killed task may catch its unwinding and go on before it is given up.
 const MAX_SWALLOWED: u32 = 100;
 
-/// Starts a task whose result nobody waits for. Nothing happens if the node is dead.
-pub(crate) fn spawn_detached(
-    node: NodeId,
-    name: Option<Arc<str>>,
-    at: &'static Location<'static>,
-    body: Box<dyn FnOnce() + Send>,
-) {
-    let job = Box::new(move |signal| {
+/// What runs at the root of a task: `body`, and the end of the run if it panics.
+pub(crate) fn job(body: impl FnOnce() + Send + 'static) -> Job {
+    Box::new(move |signal| {
         let run = move || match signal {
             Signal::Run => body(),
             Signal::Kill => drop(body), // it never started, but its destructors may call labrt
@@ -43,9 +40,27 @@ pub(crate) fn spawn_detached(
         if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(run))
             && !payload.is::<Unwinding>()
         {
-            kernel::with(|kernel| kernel.fail_with_panic(payload));
+            match mode() {
+                Mode::Real => real::fail_with_panic(payload),
+                Mode::Simulated | Mode::Outside => {
+                    kernel::with(|kernel| kernel.fail_with_panic(payload));
+                }
+            }
         }
-    });
+    })
+}
+
+/// Starts a task whose result nobody waits for. Nothing happens if the node is dead.
+pub(crate) fn spawn_detached(
+    node: NodeId,
+    name: Option<Arc<str>>,
+    at: &'static Location<'static>,
+    body: impl FnOnce() + Send + 'static,
+) {
+    let job = job(body);
+    if mode() == Mode::Real {
+        return real::spawn(node, name, at, job);
+    }
     let (refused, too_many) = kernel::with(|kernel| {
         if !kernel.is_alive(node) {
             return (Some(job), false);
@@ -100,6 +115,9 @@ pub(crate) fn park(wait: &Park<'_>) -> Woken {
 
 /// Lets others run first, if any can.
 pub(crate) fn yield_now() {
+    if mode() == Mode::Real {
+        return real::yield_now();
+    }
     if kernel::with(|kernel| kernel.in_task()) && !must_not_block() {
         unwind_if_condemned();
         kernel::with(Kernel::begin_yield);
@@ -111,6 +129,9 @@ pub(crate) fn yield_now() {
 #[inline]
 #[track_caller]
 pub(crate) fn preemption_point() {
+    if mode() == Mode::Real {
+        return real::checkpoint();
+    }
     match kernel::with(Kernel::operation) {
         Ok(false) => {}
         Ok(true) => yield_now(),
@@ -170,6 +191,9 @@ fn unwind_if_condemned() {
 
 /// Runs `f` on behalf of `node`. `Err` if the node was killed meanwhile, or was dead before.
 pub(crate) fn visit<T>(node: NodeId, f: impl FnOnce() -> T) -> Result<T, NodeIsDead> {
+    if mode() == Mode::Real {
+        return real::visit(node, f).ok_or(NodeIsDead);
+    }
     let entered = kernel::with(|kernel| {
         let alive = kernel.is_alive(node);
         if alive && let Some(task) = kernel.current_mut() {

@@ -5,12 +5,14 @@ use std::fmt;
 use std::io;
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
 
-use parking_lot::Mutex;
-
-use crate::kernel::{self, NodeId, Park, TaskRef};
+use crate::kernel::{self, NodeId};
+use crate::mode::{Mode, mode};
 use crate::node::Killed;
-use crate::task::{self, Woken, park};
+use crate::oneshot;
+use crate::real;
+use crate::task;
 
 pub use crate::time::sleep;
 
@@ -30,8 +32,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let node = kernel::with(|kernel| kernel.current_node());
-    spawn_on(node, None, Location::caller(), f)
+    spawn_on(here(), None, Location::caller(), f)
 }
 
 /// Starts tasks with a name, which reports then show.
@@ -63,8 +64,16 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let node = kernel::with(|kernel| kernel.current_node());
-        Ok(spawn_on(node, self.name, Location::caller(), f))
+        Ok(spawn_on(here(), self.name, Location::caller(), f))
+    }
+}
+
+/// The node of the running task.
+#[track_caller]
+fn here() -> NodeId {
+    match mode() {
+        Mode::Real => real::current_node(),
+        Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.current_node()),
     }
 }
 
@@ -78,12 +87,13 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let packet = Arc::new(Mutex::new(Packet { end: None, waiter: None }));
-    let finish = Finish { packet: packet.clone() };
+    let (send, end) = oneshot::channel();
+    let ended = Arc::new(AtomicBool::new(false));
+    let finish = Finish { send: Some(send), ended: ended.clone() };
     let thread = Thread { name: name.clone() };
-    task::spawn_detached(node, name, at, Box::new(move || finish.with(f())));
+    task::spawn_detached(node, name, at, move || finish.with(f()));
     task::preemption_point();
-    JoinHandle { packet, thread }
+    JoinHandle { end, ended, thread }
 }
 
 /// Lets others run first, if any can.
@@ -98,7 +108,13 @@ pub fn yield_now() {
 /// Outside a simulation.
 #[track_caller]
 pub fn current() -> Thread {
-    Thread { name: kernel::with(|kernel| kernel.current_mut().and_then(|task| task.name.clone())) }
+    let name = match mode() {
+        Mode::Real => real::task_name(),
+        Mode::Simulated | Mode::Outside => {
+            kernel::with(|kernel| kernel.current_mut().and_then(|task| task.name.clone()))
+        }
+    };
+    Thread { name }
 }
 
 /// What can be told about a task.
@@ -116,14 +132,10 @@ impl Thread {
 
 /// Waits for a task. Dropping it lets the task go on alone.
 pub struct JoinHandle<T> {
-    packet: Arc<Mutex<Packet<T>>>,
-    thread: Thread,
-}
-
-struct Packet<T> {
     /// What the task returned, or that it was ended first.
-    end: Option<std::result::Result<T, Killed>>,
-    waiter: Option<TaskRef>,
+    end: oneshot::Receiver<std::result::Result<T, Killed>>,
+    ended: Arc<AtomicBool>,
+    thread: Thread,
 }
 
 impl<T> JoinHandle<T> {
@@ -135,24 +147,13 @@ impl<T> JoinHandle<T> {
     /// unwound.
     #[track_caller]
     pub fn join(self) -> Result<T> {
-        let location = Location::caller();
-        loop {
-            let mut packet = self.packet.lock();
-            if let Some(end) = packet.end.take() {
-                return end.map_err(|killed| Box::new(killed) as _);
-            }
-            packet.waiter = kernel::with(|kernel| kernel.next_park_ref());
-            drop(packet);
-            let what = "a task to end";
-            if park(&Park { what, keys: &[], deadline: None, location }) == Woken::Refused {
-                return Err(Box::new(Killed));
-            }
-        }
+        let end = self.end.wait_for("a task to end", Location::caller());
+        end.unwrap_or(Err(Killed)).map_err(|killed| Box::new(killed) as _)
     }
 
     /// Has the task ended?
     pub fn is_finished(&self) -> bool {
-        self.packet.lock().end.is_some()
+        self.ended.load(Acquire)
     }
 
     /// The task.
@@ -169,23 +170,25 @@ impl<T> fmt::Debug for JoinHandle<T> {
 
 /// Tells the joiner how the task ended, also if it is dropped without having run.
 struct Finish<T> {
-    packet: Arc<Mutex<Packet<T>>>,
+    send: Option<oneshot::Sender<std::result::Result<T, Killed>>>,
+    ended: Arc<AtomicBool>,
 }
 
 impl<T> Finish<T> {
-    fn with(self, value: T) {
-        self.packet.lock().end = Some(Ok(value));
+    fn with(mut self, value: T) {
+        self.end(Ok(value));
+    }
+
+    fn end(&mut self, end: std::result::Result<T, Killed>) {
+        if let Some(send) = self.send.take() {
+            self.ended.store(true, Release);
+            send.send(end);
+        }
     }
 }
 
 impl<T> Drop for Finish<T> {
     fn drop(&mut self) {
-        let mut packet = self.packet.lock();
-        packet.end.get_or_insert(Err(Killed));
-        let waiter = packet.waiter.take();
-        drop(packet);
-        if let Some(waiter) = waiter {
-            kernel::try_with(|kernel| kernel.wake(waiter, false));
-        }
+        self.end(Err(Killed));
     }
 }

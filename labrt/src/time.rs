@@ -7,6 +7,8 @@ use std::panic::Location;
 pub use std::time::Duration;
 
 use crate::kernel::{self, Park, to_nanos};
+use crate::mode::{Mode, mode};
+use crate::real;
 use crate::task::{park, yield_now};
 
 /// Blocks the task for at least `duration`, on its node's clock. A duration of zero lets others run.
@@ -24,6 +26,9 @@ pub fn sleep_until(deadline: Instant) {
 fn sleep_to(deadline: Instant, location: &'static Location<'static>) {
     if deadline <= Instant::now() {
         return yield_now();
+    }
+    if mode() == Mode::Real {
+        return real::wait_until(Some(deadline.to_wall()));
     }
     let deadline = Some(deadline.to_true());
     park(&Park { what: "its sleep to end", keys: &[], deadline, location });
@@ -44,7 +49,11 @@ impl Instant {
     /// Outside a simulation.
     #[track_caller]
     pub fn now() -> Self {
-        Instant { nanos: kernel::with(|kernel| kernel.local_now()) }
+        let nanos = match mode() {
+            Mode::Real => real::local_now(),
+            Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.local_now()),
+        };
+        Instant { nanos }
     }
 
     /// Time since `earlier`; zero if it is later.
@@ -83,6 +92,11 @@ impl Instant {
     /// When, in true time, this node's clock shows this moment.
     pub(crate) fn to_true(self) -> u64 {
         kernel::with(|kernel| kernel.to_true(self.nanos))
+    }
+
+    /// The same in the real engine.
+    pub(crate) fn to_wall(self) -> std::time::Instant {
+        real::to_wall(self.nanos)
     }
 }
 

@@ -1,32 +1,19 @@
 //! Channels and `select!`: what `crossbeam_channel` promises, under every schedule.
 
+mod common;
+
 use std::time::Duration;
 
+use common::for_many_seeds;
 use labrt::channel::{
     self, Receiver, RecvError, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError,
     TrySendError, after, bounded, never, select, tick, unbounded,
 };
-use labrt::sim::{self, Backend, Config, run};
+use labrt::sim;
 use labrt::thread;
 use labrt::time::{Instant, sleep};
 
 const MS: Duration = Duration::from_millis(1);
-
-#[track_caller]
-fn for_many_seeds(scenario: impl Fn() + Clone + Send + 'static) {
-    for seed in 0..200 {
-        let outcome = run(Config::with_seed(seed), scenario.clone());
-        if let Err(failure) = outcome.result {
-            panic!("seed {seed}: {failure}");
-        }
-        assert_eq!(outcome.report.warnings, Vec::<String>::new(), "seed {seed}");
-        if seed < 10 {
-            let config = Config { backend: Backend::Threads, ..Config::with_seed(seed) };
-            let other = run(config, scenario.clone());
-            assert_eq!(other.report, outcome.report, "seed {seed}: the backends differ");
-        }
-    }
-}
 
 #[test]
 fn messages_of_one_sender_arrive_in_order_and_once() {

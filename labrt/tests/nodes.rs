@@ -1,34 +1,20 @@
 //! Killing, pausing and visiting nodes, and clocks that run fast or slow.
 
+mod common;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
+use common::for_many_seeds;
 use labrt::node::{Killed, Node};
-use labrt::sim::{Backend, Config, Outcome, run};
+use labrt::sim::{Config, run};
 use labrt::sync::{Condvar, Mutex};
 use labrt::time::{Instant, sleep};
 use labrt::{channel, event, sim, thread};
 
 const MS: Duration = Duration::from_millis(1);
-
-/// Runs a scenario under many seeds: what holds must hold under every schedule.
-#[track_caller]
-fn for_many_seeds(scenario: impl Fn() + Clone + Send + 'static) {
-    for seed in 0..200 {
-        let outcome = run(Config::with_seed(seed), scenario.clone());
-        if let Err(failure) = outcome.result {
-            panic!("seed {seed}: {failure}");
-        }
-        assert_eq!(outcome.report.warnings, Vec::<String>::new(), "seed {seed}");
-        if seed < 10 {
-            let config = Config { backend: Backend::Threads, ..Config::with_seed(seed) };
-            let other = run(config, scenario.clone());
-            assert_eq!(other.report, outcome.report, "seed {seed}: the backends differ");
-        }
-    }
-}
 
 /// Counts its drops.
 #[derive(Clone, Default)]

@@ -1,32 +1,19 @@
 //! Locks and condition variables, and the promise of the whole crate: one seed, one run.
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::for_many_seeds;
 use labrt::rand::{rng, stream};
-use labrt::sim::{Backend, Config, Preempt, Schedule, check_determinism, run};
+use labrt::sim::{Config, Preempt, Schedule, check_determinism, run};
 use labrt::sync::{Condvar, Mutex, RwLock};
 use labrt::{channel, sim, thread, time, trace};
 use rand::RngExt as _;
 
 const MS: Duration = Duration::from_millis(1);
-
-#[track_caller]
-fn for_many_seeds(scenario: impl Fn() + Clone + Send + 'static) {
-    for seed in 0..200 {
-        let outcome = run(Config::with_seed(seed), scenario.clone());
-        if let Err(failure) = outcome.result {
-            panic!("seed {seed}: {failure}");
-        }
-        assert_eq!(outcome.report.warnings, Vec::<String>::new(), "seed {seed}");
-        if seed < 10 {
-            let config = Config { backend: Backend::Threads, ..Config::with_seed(seed) };
-            let other = run(config, scenario.clone());
-            assert_eq!(other.report, outcome.report, "seed {seed}: the backends differ");
-        }
-    }
-}
 
 #[test]
 fn a_mutex_excludes() {

@@ -111,7 +111,8 @@ impl Fiber {
             Some(job) => Order::Start(job, signal, kernel),
             None => Order::Go(signal, kernel),
         };
-        self.worker.orders.send(order).ok().expect("a worker lives as long as its task");
+        let taken = self.worker.orders.send(order).is_ok();
+        assert!(taken, "a worker lives as long as its task");
         let (step, kernel) = self.worker.baton_back.recv().expect("a worker gives the baton back");
         take_baton(kernel);
         step

@@ -19,6 +19,8 @@ pub use error::{
 pub use select::{Select, SelectedOperation};
 
 use crate::kernel::{Key, Park};
+use crate::mode::{Mode, mode};
+use crate::real;
 use crate::task::{self, Woken, park};
 use crate::time::Instant;
 use queue::Queue;
@@ -65,13 +67,20 @@ fn timer(due: Instant, period: Option<Duration>) -> Receiver<Instant> {
 }
 
 fn ends<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    if mode() == Mode::Real {
+        let (send, receive) = match capacity {
+            None => crossbeam_channel::unbounded(),
+            Some(capacity) => crossbeam_channel::bounded(capacity),
+        };
+        return (Sender { target: Target::Real(send) }, Receiver { source: Source::Real(receive) });
+    }
     let queue = Arc::new(Queue::new(capacity));
-    (Sender { queue: queue.clone() }, Receiver { source: Source::Queue(queue) })
+    (Sender { target: Target::Queue(queue.clone()) }, Receiver { source: Source::Queue(queue) })
 }
 
 /// The sending end of a channel. Clones share it; when the last is gone the channel is disconnected.
 pub struct Sender<T> {
-    queue: Arc<Queue<T>>,
+    target: Target<T>,
 }
 
 /// The receiving end of a channel. Clones share it, and each message goes to one of them.
@@ -79,9 +88,18 @@ pub struct Receiver<T> {
     source: Source<T>,
 }
 
+/// Where messages go.
+enum Target<T> {
+    Queue(Arc<Queue<T>>),
+    /// In the real engine.
+    Real(crossbeam_channel::Sender<T>),
+}
+
 /// Where messages come from.
 enum Source<T> {
     Queue(Arc<Queue<T>>),
+    /// In the real engine.
+    Real(crossbeam_channel::Receiver<T>),
     Timer(Arc<dyn Clocked<T>>),
     Never,
 }
@@ -132,7 +150,19 @@ impl<T> Sender<T> {
     #[track_caller]
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         task::preemption_point();
-        self.queue.try_put(message)
+        self.try_put(message)
+    }
+
+    fn try_put(&self, message: T) -> Result<(), TrySendError<T>> {
+        match &self.target {
+            Target::Queue(queue) => queue.try_put(message),
+            Target::Real(send) => send.try_send(message).map_err(|e| match e {
+                crossbeam_channel::TrySendError::Full(message) => TrySendError::Full(message),
+                crossbeam_channel::TrySendError::Disconnected(message) => {
+                    TrySendError::Disconnected(message)
+                }
+            }),
+        }
     }
 
     /// Sends, and blocks for at most `timeout`.
@@ -152,18 +182,32 @@ impl<T> Sender<T> {
         location: &'static Location<'static>,
     ) -> Result<(), SendTimeoutError<T>> {
         task::preemption_point();
-        if self.queue.capacity() == Some(0) {
-            return self.hand_over(message, deadline, location);
-        }
+        let queue = match &self.target {
+            Target::Queue(queue) if queue.capacity() == Some(0) => {
+                return hand_over(queue, message, deadline, location);
+            }
+            Target::Queue(queue) => queue,
+            Target::Real(sender) => {
+                let sent = real::send(sender, message, deadline.map(Instant::to_wall));
+                return sent.map_err(|e| match e {
+                    crossbeam_channel::SendTimeoutError::Timeout(message) => {
+                        SendTimeoutError::Timeout(message)
+                    }
+                    crossbeam_channel::SendTimeoutError::Disconnected(message) => {
+                        SendTimeoutError::Disconnected(message)
+                    }
+                });
+            }
+        };
         loop {
-            match self.queue.try_put(message) {
+            match queue.try_put(message) {
                 Ok(()) => return Ok(()),
                 Err(TrySendError::Disconnected(lost)) => {
                     return Err(SendTimeoutError::Disconnected(lost));
                 }
                 Err(TrySendError::Full(back)) => message = back,
             }
-            match self.wait("room in a channel", deadline, location) {
+            match wait_to_send(queue, "room in a channel", deadline, location) {
                 Woken::Notified => {}
                 Woken::TimedOut => return Err(SendTimeoutError::Timeout(message)),
                 Woken::Refused => return Err(SendTimeoutError::Disconnected(message)),
@@ -171,44 +215,12 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Sends on a channel without room of its own: waits until a receiver has the message.
-    fn hand_over(
-        &self,
-        message: T,
-        deadline: Option<Instant>,
-        location: &'static Location<'static>,
-    ) -> Result<(), SendTimeoutError<T>> {
-        let number = self.queue.offer(message).map_err(SendTimeoutError::Disconnected)?;
-        let offer = Offer { queue: &self.queue, number };
-        loop {
-            if !self.queue.is_offered(number) {
-                return Ok(());
-            }
-            let woken = self.wait("a receiver", deadline, location);
-            let end = match woken {
-                Woken::Notified if self.queue.is_abandoned() => SendTimeoutError::Disconnected,
-                Woken::Notified => continue,
-                Woken::TimedOut => SendTimeoutError::Timeout,
-                Woken::Refused => SendTimeoutError::Disconnected,
-            };
-            // If a receiver has taken it after all, it is sent.
-            return offer.retract().map_or(Ok(()), |message| Err(end(message)));
-        }
-    }
-
-    fn wait(
-        &self,
-        what: &'static str,
-        deadline: Option<Instant>,
-        location: &'static Location<'static>,
-    ) -> Woken {
-        let keys = &[self.queue.send_key()];
-        park(&Park { what, keys, deadline: deadline.map(Instant::to_true), location })
-    }
-
     /// How many messages wait to be received.
     pub fn len(&self) -> usize {
-        self.queue.len()
+        match &self.target {
+            Target::Queue(queue) => queue.len(),
+            Target::Real(send) => send.len(),
+        }
     }
 
     /// Does no message wait?
@@ -223,13 +235,55 @@ impl<T> Sender<T> {
 
     /// How many messages there is room for; `None` for no limit.
     pub fn capacity(&self) -> Option<usize> {
-        self.queue.capacity()
+        match &self.target {
+            Target::Queue(queue) => queue.capacity(),
+            Target::Real(send) => send.capacity(),
+        }
     }
 
     /// Are both ends of one channel?
     pub fn same_channel(&self, other: &Sender<T>) -> bool {
-        Arc::ptr_eq(&self.queue, &other.queue)
+        match (&self.target, &other.target) {
+            (Target::Queue(a), Target::Queue(b)) => Arc::ptr_eq(a, b),
+            (Target::Real(a), Target::Real(b)) => a.same_channel(b),
+            _ => false,
+        }
     }
+}
+
+/// Sends on a channel without room of its own: waits until a receiver has the message.
+fn hand_over<T>(
+    queue: &Queue<T>,
+    message: T,
+    deadline: Option<Instant>,
+    location: &'static Location<'static>,
+) -> Result<(), SendTimeoutError<T>> {
+    let number = queue.offer(message).map_err(SendTimeoutError::Disconnected)?;
+    let offer = Offer { queue, number };
+    loop {
+        if !queue.is_offered(number) {
+            return Ok(());
+        }
+        let woken = wait_to_send(queue, "a receiver", deadline, location);
+        let end = match woken {
+            Woken::Notified if queue.is_abandoned() => SendTimeoutError::Disconnected,
+            Woken::Notified => continue,
+            Woken::TimedOut => SendTimeoutError::Timeout,
+            Woken::Refused => SendTimeoutError::Disconnected,
+        };
+        // If a receiver has taken it after all, it is sent.
+        return offer.retract().map_or(Ok(()), |message| Err(end(message)));
+    }
+}
+
+fn wait_to_send<T>(
+    queue: &Queue<T>,
+    what: &'static str,
+    deadline: Option<Instant>,
+    location: &'static Location<'static>,
+) -> Woken {
+    let keys = &[queue.send_key()];
+    park(&Park { what, keys, deadline: deadline.map(Instant::to_true), location })
 }
 
 /// An offered message; it is taken back if its sender is killed while it waits.
@@ -299,6 +353,13 @@ impl<T> Receiver<T> {
         location: &'static Location<'static>,
     ) -> Result<T, RecvTimeoutError> {
         task::preemption_point();
+        if let Source::Real(receive) = &self.source {
+            let received = real::recv(receive, deadline.map(Instant::to_wall));
+            return received.map_err(|e| match e {
+                crossbeam_channel::RecvTimeoutError::Timeout => RecvTimeoutError::Timeout,
+                crossbeam_channel::RecvTimeoutError::Disconnected => RecvTimeoutError::Disconnected,
+            });
+        }
         let mut late = false;
         loop {
             match self.try_take() {
@@ -307,16 +368,7 @@ impl<T> Receiver<T> {
                 Err(TryRecvError::Empty) if late => return Err(RecvTimeoutError::Timeout),
                 Err(TryRecvError::Empty) => {}
             }
-            let own = self.due().map(Instant::to_true);
-            let limit = deadline.map(Instant::to_true);
-            let key = self.key();
-            let wait = Park {
-                what: "a message",
-                keys: key.as_slice(),
-                deadline: own.into_iter().chain(limit).min(),
-                location,
-            };
-            match park(&wait) {
+            match self.wait(self.due().into_iter().chain(deadline).min(), location) {
                 Woken::Notified => {}
                 Woken::TimedOut => late = deadline.is_some_and(|limit| limit <= Instant::now()),
                 Woken::Refused => return Err(RecvTimeoutError::Disconnected),
@@ -324,9 +376,24 @@ impl<T> Receiver<T> {
         }
     }
 
+    fn wait(&self, until: Option<Instant>, location: &'static Location<'static>) -> Woken {
+        if mode() == Mode::Real {
+            // A timer: for anything else the real engine's own channels wait themselves.
+            real::wait_until(until.map(Instant::to_wall));
+            return if std::thread::panicking() { Woken::Refused } else { Woken::TimedOut };
+        }
+        let (what, key) = ("a message", self.key());
+        let deadline = until.map(Instant::to_true);
+        park(&Park { what, keys: key.as_slice(), deadline, location })
+    }
+
     fn try_take(&self) -> Result<T, TryRecvError> {
         match &self.source {
             Source::Queue(queue) => queue.try_take(),
+            Source::Real(receive) => receive.try_recv().map_err(|e| match e {
+                crossbeam_channel::TryRecvError::Empty => TryRecvError::Empty,
+                crossbeam_channel::TryRecvError::Disconnected => TryRecvError::Disconnected,
+            }),
             Source::Timer(timer) => timer.try_take().ok_or(TryRecvError::Empty),
             Source::Never => Err(TryRecvError::Empty),
         }
@@ -336,7 +403,7 @@ impl<T> Receiver<T> {
     fn due(&self) -> Option<Instant> {
         match &self.source {
             Source::Timer(timer) => timer.due(),
-            Source::Queue(_) | Source::Never => None,
+            Source::Queue(_) | Source::Real(_) | Source::Never => None,
         }
     }
 
@@ -344,7 +411,7 @@ impl<T> Receiver<T> {
     fn key(&self) -> Option<Key> {
         match &self.source {
             Source::Queue(queue) => Some(queue.receive_key()),
-            Source::Timer(_) | Source::Never => None,
+            Source::Real(_) | Source::Timer(_) | Source::Never => None,
         }
     }
 
@@ -362,6 +429,7 @@ impl<T> Receiver<T> {
     pub fn len(&self) -> usize {
         match &self.source {
             Source::Queue(queue) => queue.len(),
+            Source::Real(receive) => receive.len(),
             Source::Timer(timer) => {
                 usize::from(timer.due().is_some_and(|due| due <= Instant::now()))
             }
@@ -440,14 +508,22 @@ impl<'a, T> IntoIterator for &'a Receiver<T> {
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        self.queue.add_sender();
-        Sender { queue: self.queue.clone() }
+        let target = match &self.target {
+            Target::Queue(queue) => {
+                queue.add_sender();
+                Target::Queue(queue.clone())
+            }
+            Target::Real(send) => Target::Real(send.clone()),
+        };
+        Sender { target }
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        self.queue.drop_sender();
+        if let Target::Queue(queue) = &self.target {
+            queue.drop_sender();
+        }
     }
 }
 
@@ -458,6 +534,7 @@ impl<T> Clone for Receiver<T> {
                 queue.add_receiver();
                 Source::Queue(queue.clone())
             }
+            Source::Real(receive) => Source::Real(receive.clone()),
             Source::Timer(timer) => Source::Timer(timer.clone()),
             Source::Never => Source::Never,
         };

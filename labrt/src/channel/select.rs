@@ -4,8 +4,14 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::{Receiver, RecvError, SelectTimeoutError, SendError, Sender, Source, TrySelectError};
+use rand::RngExt as _;
+
+use super::{
+    Receiver, RecvError, SelectTimeoutError, SendError, Sender, Source, Target, TrySelectError,
+};
 use crate::kernel::{self, Key, Park};
+use crate::mode::{Mode, mode};
+use crate::real;
 use crate::task::{self, Woken, park};
 use crate::time::Instant;
 
@@ -14,14 +20,18 @@ use crate::time::Instant;
 #[derive(Default)]
 pub struct Select<'a> {
     arms: Vec<&'a dyn Arm>,
+    /// In the real engine: what tells of a kill while this waits.
+    kills: Vec<crossbeam_channel::Receiver<real::Never>>,
 }
 
 /// One operation of a [`Select`].
 trait Arm {
     /// Could it go ahead now (if only to find the channel disconnected)?
     fn is_ready(&self) -> bool;
-    /// What tells that it might have become ready.
+    /// What tells that it might have become ready, in a simulation.
     fn wait_key(&self) -> Option<Key>;
+    /// Adds the operation to one of the real engine's. Says whether it is one that can be added.
+    fn add_to<'s>(&'s self, select: &mut crossbeam_channel::Select<'s>) -> bool;
     /// When time makes it ready.
     fn due(&self) -> Option<Instant>;
     /// This task was woken for it, perhaps, and does something else: somebody else may want it.
@@ -33,12 +43,20 @@ impl<T> Arm for Receiver<T> {
         match &self.source {
             Source::Queue(queue) => queue.can_take(),
             Source::Timer(timer) => timer.due().is_some_and(|due| due <= Instant::now()),
-            Source::Never => false,
+            // Among the real ones `crossbeam` selects.
+            Source::Real(_) | Source::Never => false,
         }
     }
 
     fn wait_key(&self) -> Option<Key> {
         self.key()
+    }
+
+    fn add_to<'s>(&'s self, select: &mut crossbeam_channel::Select<'s>) -> bool {
+        if let Source::Real(receive) = &self.source {
+            select.recv(receive);
+        }
+        matches!(self.source, Source::Real(_))
     }
 
     fn due(&self) -> Option<Instant> {
@@ -56,11 +74,24 @@ impl<T> Arm for Receiver<T> {
 
 impl<T> Arm for Sender<T> {
     fn is_ready(&self) -> bool {
-        self.queue.can_put()
+        match &self.target {
+            Target::Queue(queue) => queue.can_put(),
+            Target::Real(_) => false, // `crossbeam` selects among these
+        }
     }
 
     fn wait_key(&self) -> Option<Key> {
-        Some(self.queue.send_key())
+        match &self.target {
+            Target::Queue(queue) => Some(queue.send_key()),
+            Target::Real(_) => None,
+        }
+    }
+
+    fn add_to<'s>(&'s self, select: &mut crossbeam_channel::Select<'s>) -> bool {
+        if let Target::Real(send) = &self.target {
+            select.send(send);
+        }
+        matches!(self.target, Target::Real(_))
     }
 
     fn due(&self) -> Option<Instant> {
@@ -68,8 +99,10 @@ impl<T> Arm for Sender<T> {
     }
 
     fn pass_on(&self) {
-        if self.queue.can_put() {
-            self.queue.wake_senders();
+        if let Target::Queue(queue) = &self.target
+            && queue.can_put()
+        {
+            queue.wake_senders();
         }
     }
 }
@@ -101,7 +134,7 @@ impl<'a> Select<'a> {
     ///
     /// If there is no operation to wait for, or if this task is being unwound.
     #[track_caller]
-    pub fn select(&mut self) -> SelectedOperation {
+    pub fn select(&mut self) -> SelectedOperation<'_> {
         assert!(!self.arms.is_empty(), "no operations have been added to `Select`");
         self.select_until(None, Location::caller()).expect("a destructor must not block in select")
     }
@@ -112,8 +145,12 @@ impl<'a> Select<'a> {
     ///
     /// [`TrySelectError`] if none can go ahead now.
     #[track_caller]
-    pub fn try_select(&mut self) -> Result<SelectedOperation, TrySelectError> {
+    pub fn try_select(&mut self) -> Result<SelectedOperation<'_>, TrySelectError> {
         task::preemption_point();
+        if mode() == Mode::Real {
+            let now = Some(Instant::now());
+            return self.select_really(now).ok_or(TrySelectError);
+        }
         self.ready().ok_or(TrySelectError)
     }
 
@@ -126,17 +163,20 @@ impl<'a> Select<'a> {
     pub fn select_timeout(
         &mut self,
         timeout: Duration,
-    ) -> Result<SelectedOperation, SelectTimeoutError> {
+    ) -> Result<SelectedOperation<'_>, SelectTimeoutError> {
         self.select_until(Some(Instant::now() + timeout), Location::caller())
             .ok_or(SelectTimeoutError)
     }
 
     fn select_until(
-        &self,
+        &mut self,
         deadline: Option<Instant>,
         location: &'static Location<'static>,
-    ) -> Option<SelectedOperation> {
+    ) -> Option<SelectedOperation<'_>> {
         task::preemption_point();
+        if mode() == Mode::Real {
+            return self.select_really(deadline);
+        }
         let mut late = false;
         loop {
             if let Some(chosen) = self.ready() {
@@ -148,8 +188,8 @@ impl<'a> Select<'a> {
             let keys: Vec<Key> = self.arms.iter().filter_map(|arm| arm.wait_key()).collect();
             let due = self.arms.iter().filter_map(|arm| arm.due()).chain(deadline).min();
             let what = "one of several channel operations";
-            let deadline_true = due.map(Instant::to_true);
-            match park(&Park { what, keys: &keys, deadline: deadline_true, location }) {
+            let until = due.map(Instant::to_true);
+            match park(&Park { what, keys: &keys, deadline: until, location }) {
                 Woken::Notified => {}
                 Woken::TimedOut => late = deadline.is_some_and(|limit| limit <= Instant::now()),
                 Woken::Refused => return None,
@@ -157,19 +197,49 @@ impl<'a> Select<'a> {
         }
     }
 
-    fn ready(&self) -> Option<SelectedOperation> {
+    /// In the real engine `crossbeam` selects, and what only time makes ready is looked at here.
+    fn select_really(&mut self, deadline: Option<Instant>) -> Option<SelectedOperation<'_>> {
+        self.kills = real::kills();
+        loop {
+            if let Some(chosen) = self.ready() {
+                return Some(chosen);
+            }
+            let due = self.arms.iter().filter_map(|arm| arm.due()).chain(deadline).min();
+            let mut added = Vec::new();
+            let chosen = real::select(&self.kills, due.map(Instant::to_wall), |select| {
+                added = (0..self.arms.len()).filter(|&arm| self.arms[arm].add_to(select)).collect();
+            });
+            if let Some(chosen) = chosen {
+                let index = added[chosen.index()];
+                return Some(SelectedOperation { index, real: Some(chosen) });
+            }
+            if std::thread::panicking() || deadline.is_some_and(|limit| limit <= Instant::now()) {
+                return self.ready();
+            }
+        }
+    }
+
+    fn ready(&self) -> Option<SelectedOperation<'_>> {
         let ready: Vec<usize> = (0..self.arms.len()).filter(|&i| self.arms[i].is_ready()).collect();
         let index = match ready.len() {
             0 => return None,
             1 => ready[0],
-            n => ready[kernel::with(|kernel| kernel.choose(n))],
+            n => ready[choose(n)],
         };
         for (other, arm) in self.arms.iter().enumerate() {
             if other != index {
                 arm.pass_on();
             }
         }
-        Some(SelectedOperation { index })
+        Some(SelectedOperation { index, real: None })
+    }
+}
+
+/// One of `n` operations that are ready.
+fn choose(n: usize) -> usize {
+    match mode() {
+        Mode::Real => real::with_node_rng(|rng| rng.random_range(0..n)),
+        Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.choose(n)),
     }
 }
 
@@ -182,11 +252,13 @@ impl fmt::Debug for Select<'_> {
 /// An operation that can go ahead, and must be completed.
 #[derive(Debug)]
 #[must_use = "the operation must be completed"]
-pub struct SelectedOperation {
+pub struct SelectedOperation<'s> {
     index: usize,
+    /// In the real engine: what has been selected and must be completed.
+    real: Option<crossbeam_channel::SelectedOperation<'s>>,
 }
 
-impl SelectedOperation {
+impl SelectedOperation<'_> {
     /// Which one: as returned when it was added.
     pub fn index(&self) -> usize {
         self.index
@@ -199,6 +271,9 @@ impl SelectedOperation {
     /// [`RecvError`] if the channel is disconnected.
     #[track_caller]
     pub fn recv<T>(self, receiver: &Receiver<T>) -> Result<T, RecvError> {
+        if let (Some(chosen), Source::Real(receive)) = (self.real, &receiver.source) {
+            return chosen.recv(receive).map_err(|_| RecvError);
+        }
         match receiver.try_take() {
             Ok(message) => Ok(message),
             Err(super::TryRecvError::Disconnected) => Err(RecvError),
@@ -214,7 +289,10 @@ impl SelectedOperation {
     /// [`SendError`] if no receiver is left.
     #[track_caller]
     pub fn send<T>(self, sender: &Sender<T>, message: T) -> Result<(), SendError<T>> {
-        match sender.queue.try_put(message) {
+        if let (Some(chosen), Target::Real(send)) = (self.real, &sender.target) {
+            return chosen.send(send, message).map_err(|e| SendError(e.0));
+        }
+        match sender.try_put(message) {
             Ok(()) => Ok(()),
             Err(super::TrySendError::Disconnected(message)) => Err(SendError(message)),
             Err(super::TrySendError::Full(message)) => sender.send(message),

@@ -14,17 +14,17 @@ mod waits;
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
-use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
 
+use crate::mode::{Mode, set_mode};
 use crate::rand::{Rng, Stream, mix};
 use crate::sim::{Config, Failure, FailureKind, Preempt, Schedule};
 use crate::watchdog::Beacon;
 
-pub(crate) use clock::to_nanos;
+pub(crate) use clock::{Rate, to_nanos};
 pub(crate) use diagnose::place;
 pub(crate) use nodes::{MAIN_NODE, NodeId};
 pub(crate) use tasks::{Held, State, Task, TaskRef};
@@ -39,17 +39,13 @@ thread_local! {
     static KERNEL: RefCell<Option<Box<Kernel>>> = const { RefCell::new(None) };
 }
 
-/// Is this thread inside a simulation?
-pub(crate) fn active() -> bool {
-    KERNEL.with(|kernel| kernel.try_borrow().is_ok_and(|kernel| kernel.is_some()))
-}
-
 /// Lends out this thread's kernel. `f` must not call lab code.
 #[track_caller]
 pub(crate) fn with<R>(f: impl FnOnce(&mut Kernel) -> R) -> R {
-    let caller = Location::caller();
     try_with(f).unwrap_or_else(|| {
-        panic!("{caller} needs a simulation, and none runs on this thread (see labrt::sim::run)")
+        panic!(
+            "this needs a run to belong to, and there is none on this thread (see labrt::sim::run)"
+        )
     })
 }
 
@@ -65,11 +61,13 @@ pub(crate) fn try_with_unborrowed<R>(f: impl FnOnce(&mut Kernel) -> R) -> Option
 
 /// Makes `kernel` the one of this thread.
 pub(crate) fn install(kernel: Box<Kernel>) {
+    set_mode(Mode::Simulated);
     KERNEL.with(|slot| *slot.borrow_mut() = Some(kernel));
 }
 
 /// Takes this thread's kernel away: from here on it is outside any simulation.
 pub(crate) fn uninstall() -> Option<Box<Kernel>> {
+    set_mode(Mode::Outside);
     KERNEL.with(|slot| slot.borrow_mut().take())
 }
 

@@ -12,6 +12,17 @@ use crate::rand::{Rng, node_stream};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NodeId(pub(super) usize);
 
+impl NodeId {
+    pub(crate) fn from_index(index: usize) -> Self {
+        NodeId(index)
+    }
+
+    /// Nodes are numbered in the order of their making.
+    pub(crate) fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// The node of the test's own task.
 pub(crate) const MAIN_NODE: NodeId = NodeId(0);
 
@@ -42,12 +53,12 @@ impl NodeState {
 
 impl Kernel {
     /// A new incarnation of the node called `name`.
-    pub(crate) fn add_node(&mut self, name: &str) -> (NodeId, Arc<str>, u32) {
+    pub(crate) fn add_node(&mut self, name: &str) -> NodeId {
         let earlier = self.nodes.iter().rev().find(|node| *node.name == *name);
         let (name, incarnation) = earlier
             .map_or_else(|| (Arc::from(name), 0), |node| (node.name.clone(), node.incarnation + 1));
-        self.nodes.push(NodeState::new(self.config.seed, name.clone(), incarnation));
-        (NodeId(self.nodes.len() - 1), name, incarnation)
+        self.nodes.push(NodeState::new(self.config.seed, name, incarnation));
+        NodeId(self.nodes.len() - 1)
     }
 
     /// The node for which the running task works; the test's own outside any task.

@@ -1,11 +1,16 @@
 //! Waiting for a condition.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
+
 use super::MutexGuard;
 use crate::kernel::{self, Key, Kind, Park};
+use crate::mode::{Mode, mode};
+use crate::real;
 use crate::task::{Woken, park, preemption_point};
 use crate::time::Instant;
 
@@ -13,8 +18,9 @@ use crate::time::Instant;
 /// may have changed what the lock guards before the waiter has it again: wait in a loop.
 #[derive(Default)]
 pub struct Condvar {
-    /// Something with an address of its own.
-    place: u8,
+    /// Who waits, first come first served: in the real engine only. (In a simulation the address of
+    /// this is what tasks are parked on.)
+    waiters: parking_lot::Mutex<VecDeque<Sender<()>>>,
 }
 
 /// Tells how a wait with a deadline ended.
@@ -33,7 +39,7 @@ impl WaitTimeoutResult {
 impl Condvar {
     /// Nobody waits yet.
     pub const fn new() -> Self {
-        Condvar { place: 0 }
+        Condvar { waiters: parking_lot::Mutex::new(VecDeque::new()) }
     }
 
     /// Opens the guard's lock, waits for a notification, and closes the lock again.
@@ -93,6 +99,15 @@ impl Condvar {
 
     /// Wakes one waiter, by the schedule's choice. Says whether there was one.
     pub fn notify_one(&self) -> bool {
+        if mode() == Mode::Real {
+            // A waiter that was killed or has timed out no longer listens.
+            while let Some(waiter) = self.next_waiter() {
+                if waiter.send(()).is_ok() {
+                    return true;
+                }
+            }
+            return false;
+        }
         let key = self.key();
         let woken = kernel::with(|kernel| kernel.wake_one(key));
         preemption_point();
@@ -101,6 +116,10 @@ impl Condvar {
 
     /// Wakes all waiters, and says how many.
     pub fn notify_all(&self) -> usize {
+        if mode() == Mode::Real {
+            let waiters = std::mem::take(&mut *self.waiters.lock());
+            return waiters.into_iter().filter(|waiter| waiter.send(()).is_ok()).count();
+        }
         let key = self.key();
         let woken = kernel::with(|kernel| kernel.wake_all(key));
         preemption_point();
@@ -113,6 +132,9 @@ impl Condvar {
         deadline: Option<Instant>,
         location: &'static Location<'static>,
     ) -> WaitTimeoutResult {
+        if mode() == Mode::Real {
+            return self.wait_really(guard, deadline, location);
+        }
         guard.unlock_to_wait();
         let woken = park(&Park {
             what: "a condition variable",
@@ -125,8 +147,32 @@ impl Condvar {
         WaitTimeoutResult { timed_out: woken != Woken::Notified }
     }
 
+    fn wait_really<T: ?Sized>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        deadline: Option<Instant>,
+        location: &'static Location<'static>,
+    ) -> WaitTimeoutResult {
+        let (waiter, notified) = crossbeam_channel::bounded(1);
+        self.waiters.lock().push_back(waiter.clone());
+        guard.unlock_to_wait();
+        let in_time = real::recv(&notified, deadline.map(Instant::to_wall)).is_ok();
+        let mut waiters = self.waiters.lock();
+        let unnoticed = waiters.iter().position(|other| other.same_channel(&waiter));
+        if let Some(place) = unnoticed {
+            waiters.remove(place);
+        }
+        drop(waiters);
+        guard.relock(location);
+        WaitTimeoutResult { timed_out: !in_time && unnoticed.is_some() }
+    }
+
+    fn next_waiter(&self) -> Option<Sender<()>> {
+        self.waiters.lock().pop_front()
+    }
+
     fn key(&self) -> Key {
-        Key::of(&raw const self.place, Kind::Condvar)
+        Key::of(&raw const self.waiters, Kind::Condvar)
     }
 }
 

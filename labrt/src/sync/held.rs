@@ -1,9 +1,24 @@
 //! What all locks share: taking one in a simulation, and keeping track of who holds it.
 
 use std::panic::Location;
+use std::time::Duration;
 
 use crate::kernel::{self, Held, Kernel, Key, Kind, Park};
+use crate::mode::{Mode, mode};
+use crate::real;
 use crate::task::{self, Woken, park};
+
+/// Takes a lock in the real engine. `try_take` waits for the time it is given.
+pub(super) fn take_real<G>(try_take: impl Fn(Duration) -> Option<G>) -> G {
+    /// A killed task looks that often whether it is; in most cases whoever has the lock unwinds too.
+    const LOOK: Duration = Duration::from_millis(20);
+    loop {
+        real::checkpoint();
+        if let Some(guard) = try_take(LOOK) {
+            return guard;
+        }
+    }
+}
 
 /// Takes a lock by `try_take`, waiting for it as long as need be.
 ///
@@ -65,7 +80,7 @@ pub(super) fn note(lock: usize, taken_at: &'static Location<'static>) {
 /// The lock has just been opened: whoever waits for it may try, and may run first.
 #[inline]
 pub(super) fn released(lock: usize, wake: impl FnOnce(&mut Kernel, Key)) {
-    if release(lock, wake) {
+    if mode() == Mode::Simulated && release(lock, wake) {
         task::yield_now();
     }
 }

@@ -6,6 +6,8 @@ use std::panic::Location;
 
 use super::held;
 use crate::kernel::{self, Kernel};
+use crate::mode::{Mode, mode};
+use crate::task::preemption_point;
 
 /// A lock around a value, as `parking_lot::Mutex`: no poisoning, `lock()` gives a guard.
 ///
@@ -38,22 +40,17 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        if !kernel::active() {
-            return MutexGuard { lock: self, inner: Some(self.inner.lock()) };
-        }
-        let inner =
-            held::take(self.address(), "a mutex", Location::caller(), || self.inner.try_lock());
-        MutexGuard { lock: self, inner: Some(inner) }
+        MutexGuard { lock: self, inner: Some(self.take("a mutex", Location::caller())) }
     }
 
     /// Closes the lock if it is open.
     #[track_caller]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        if kernel::active() {
-            crate::task::preemption_point();
+        if mode() != Mode::Outside {
+            preemption_point();
         }
         let inner = self.inner.try_lock()?;
-        if kernel::active() {
+        if mode() == Mode::Simulated {
             held::note(self.address(), Location::caller());
         }
         Some(MutexGuard { lock: self, inner: Some(inner) })
@@ -67,6 +64,20 @@ impl<T: ?Sized> Mutex<T> {
     /// Is the lock closed at this moment?
     pub fn is_locked(&self) -> bool {
         self.inner.is_locked()
+    }
+
+    #[track_caller]
+    #[inline]
+    fn take(
+        &self,
+        what: &'static str,
+        location: &'static Location<'static>,
+    ) -> parking_lot::MutexGuard<'_, T> {
+        match mode() {
+            Mode::Simulated => held::take(self.address(), what, location, || self.inner.try_lock()),
+            Mode::Real => held::take_real(|time| self.inner.try_lock_for(time)),
+            Mode::Outside => self.inner.lock(),
+        }
     }
 
     fn address(&self) -> usize {
@@ -99,16 +110,15 @@ impl<T: ?Sized> MutexGuard<'_, T> {
     /// so that unwinding in between does not open a lock that somebody else has taken.
     pub(super) fn unlock_to_wait(&mut self) {
         self.inner = None;
-        held::release(self.lock.address(), wake_next);
+        if mode() == Mode::Simulated {
+            held::release(self.lock.address(), wake_next);
+        }
     }
 
     /// Ends what [`unlock_to_wait`](Self::unlock_to_wait) began.
+    #[track_caller]
     pub(super) fn relock(&mut self, location: &'static Location<'static>) {
-        let lock = self.lock;
-        let inner = held::take(lock.address(), "a mutex, after a wait,", location, || {
-            lock.inner.try_lock()
-        });
-        self.inner = Some(inner);
+        self.inner = Some(self.lock.take("a mutex, after a wait,", location));
     }
 }
 

@@ -6,6 +6,7 @@ use std::panic::Location;
 
 use super::held;
 use crate::kernel::{self, Kernel};
+use crate::mode::{Mode, mode};
 
 /// A lock that many may share for reading, or one have for writing, as `parking_lot::RwLock`.
 ///
@@ -35,12 +36,11 @@ impl<T: ?Sized> RwLock<T> {
     /// If this could never end, as [`Mutex::lock`](super::Mutex::lock).
     #[track_caller]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
-        let inner = if kernel::active() {
-            held::take(self.address(), "a rwlock (to read)", Location::caller(), || {
-                self.inner.try_read()
-            })
-        } else {
-            self.inner.read()
+        let (what, location) = ("a rwlock (to read)", Location::caller());
+        let inner = match mode() {
+            Mode::Simulated => held::take(self.address(), what, location, || self.inner.try_read()),
+            Mode::Real => held::take_real(|time| self.inner.try_read_for(time)),
+            Mode::Outside => self.inner.read(),
         };
         RwLockReadGuard { lock: self, inner: Some(inner) }
     }
@@ -52,12 +52,13 @@ impl<T: ?Sized> RwLock<T> {
     /// If this could never end, as [`Mutex::lock`](super::Mutex::lock).
     #[track_caller]
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
-        let inner = if kernel::active() {
-            held::take(self.address(), "a rwlock (to write)", Location::caller(), || {
-                self.inner.try_write()
-            })
-        } else {
-            self.inner.write()
+        let (what, location) = ("a rwlock (to write)", Location::caller());
+        let inner = match mode() {
+            Mode::Simulated => {
+                held::take(self.address(), what, location, || self.inner.try_write())
+            }
+            Mode::Real => held::take_real(|time| self.inner.try_write_for(time)),
+            Mode::Outside => self.inner.write(),
         };
         RwLockWriteGuard { lock: self, inner: Some(inner) }
     }
