@@ -22,9 +22,9 @@ lint: ## format, clippy, rustdoc; warnings are errors
 sweep: ## every graded test on many seeds: make sweep RUNS=1000
 	LAB_RUNS=$(RUNS) cargo test --release
 
-determinism: ## each seed twice, then debug against release: the same steps, or the first that differs
+determinism: ## each seed twice, then in debug, release and on both backends: the same steps
 	LAB_CHECK=determinism cargo test
-	.ci/same-in-debug-and-release
+	.ci/same-everywhere
 
 ci: ## what has to pass before a change lands
 	bash .ci/run
