@@ -122,7 +122,7 @@ impl Raft {
         let mut inner = self.shared.inner.lock();
         let id = inner.state.start(command)?;
         inner.commands_waiting = true;
-        self.shared.wake(&inner);
+        self.shared.unlock_and_wake(inner);
         Ok(id)
     }
 
@@ -221,7 +221,7 @@ impl Shared {
     fn event<T>(&self, event: impl FnOnce(&mut State, Time) -> T) -> T {
         let mut inner = self.inner.lock();
         let result = event(&mut inner.state, self.now());
-        self.wake(&inner);
+        self.unlock_and_wake(inner);
         result
     }
 
@@ -230,35 +230,45 @@ impl Shared {
         let mut inner = self.inner.lock();
         let calls = event(&mut inner.state, self.now());
         inner.calls.extend(calls);
-        self.wake(&inner);
+        self.unlock_and_wake(inner);
     }
 
-    fn wake(&self, inner: &Inner) {
+    /// Wakes whoever has something to do now; after the unlocking, or they would wait once more.
+    fn unlock_and_wake(&self, inner: MutexGuard<'_, Inner>) {
         let calls = inner.calls.len().max(usize::from(inner.commands_waiting));
-        for _ in 0..calls.min(inner.idle_callers) {
+        let callers = calls.min(inner.idle_callers);
+        let deliveries = inner.state.has_deliveries();
+        // A deadline that moves back is no reason to wake: the timer looks again when it expires.
+        let timer_late = inner.state.deadline() < inner.timer_set;
+        drop(inner);
+        for _ in 0..callers {
             self.callers.notify_one();
         }
-        if inner.state.has_deliveries() {
+        if deliveries {
             self.applier.notify_one();
         }
-        // A deadline that moves back is no reason to wake: the timer looks again when it expires.
-        if inner.state.deadline() < inner.timer_set {
+        if timer_late {
             self.timer.notify_one();
         }
     }
 
     /// Lets the state act whenever it wants to.
     fn run_timer(self: &Arc<Self>) {
-        let mut inner = self.inner.lock();
         while !self.is_killed() {
-            let calls = inner.state.on_timer(self.now());
-            inner.calls.extend(calls);
-            self.wake(&inner);
-            inner.timer_set = inner.state.deadline();
-            match self.clock_zero.checked_add(inner.timer_set) {
-                Some(deadline) => drop(self.timer.wait_until(&mut inner, deadline)),
-                None => self.timer.wait(&mut inner),
-            }
+            self.event_with_calls(State::on_timer);
+            self.sleep_until_deadline();
+        }
+    }
+
+    fn sleep_until_deadline(&self) {
+        let mut inner = self.inner.lock();
+        inner.timer_set = inner.state.deadline();
+        if self.is_killed() {
+            return;
+        }
+        match self.clock_zero.checked_add(inner.timer_set) {
+            Some(deadline) => drop(self.timer.wait_until(&mut inner, deadline)),
+            None => self.timer.wait(&mut inner),
         }
     }
 
@@ -277,7 +287,8 @@ impl Shared {
         }
     }
 
-    /// Waits for a call to make; `None` if this caller should end.
+    /// Waits for a call to make, and says whether nobody is left to take the next one; `None` if
+    /// this caller should end.
     fn next_call(&self) -> Option<(Call, bool)> {
         let mut inner = self.inner.lock();
         while !self.is_killed() {
@@ -286,10 +297,13 @@ impl Shared {
                 inner.calls.extend(calls);
             }
             if let Some(call) = inner.calls.pop_front() {
-                self.wake(&inner);
-                return Some((call, inner.idle_callers == 0));
+                let last = inner.idle_callers == 0;
+                self.unlock_and_wake(inner);
+                return Some((call, last));
             }
-            self.wake(&inner);
+            if inner.state.has_deliveries() {
+                self.applier.notify_one(); // a server alone has committed just now
+            }
             if inner.idle_callers >= self.peers.len() {
                 return None;
             }

@@ -89,8 +89,12 @@ impl Disk {
 
     fn write(&mut self, header: Header, log: &Log, snapshot: SnapshotWrite) {
         self.entries.follow(log);
-        let mut bytes = labgob::to_bytes(&header);
-        bytes.reserve_exact(self.entries.bytes.len());
+        let head = labgob::to_bytes(&header);
+        // Rounded up, so that one save after the other asks for the same size: a large buffer that
+        // is a little larger each time comes fresh from the system each time.
+        let size = (head.len() + self.entries.bytes.len()).next_power_of_two();
+        let mut bytes = Vec::with_capacity(size);
+        bytes.extend_from_slice(&head);
         bytes.extend_from_slice(&self.entries.bytes);
         self.persister.save(bytes, snapshot);
         self.written = header;
