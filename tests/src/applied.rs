@@ -351,6 +351,12 @@ impl Applied {
         LogIndex(self.entries.len() as u64)
     }
 
+    /// The highest index that any `start` has promised: no log was ever longer.
+    #[must_use]
+    pub fn longest_log(&self) -> LogIndex {
+        self.promises.keys().map(|id| id.index).max().unwrap_or_default()
+    }
+
     /// Every command ever applied, in log order.
     pub fn commands(&self) -> impl Iterator<Item = &Bytes> {
         self.entries.iter().map(|entry| &entry.command)

@@ -14,8 +14,8 @@ use crate::text::at;
 /// A term that a server showed for so long before it crashed must still be known to it afterwards.
 ///
 /// A right server saves a new term before any message depends on it, but it may show the term
-/// before the save is done. A tenth of a second is far longer than any save takes here.
-pub const SURELY_SAVED: Duration = Duration::from_millis(100);
+/// before the save is done. That is far longer than any save takes here.
+pub const SURELY_SAVED: Duration = Duration::from_millis(50);
 
 /// Who led which term, and which terms each server has been in.
 #[derive(Debug, Clone)]

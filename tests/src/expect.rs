@@ -224,7 +224,9 @@ impl Cluster {
                 break;
             }
         }
-        self.no_agreement(command, servers, began, &tried).raise()
+        let once = !retry && !tried.is_empty();
+        let patience = if once { Duration::ZERO } else { patience };
+        self.no_agreement(command, servers, began, &tried, patience).raise()
     }
 
     /// Waits until so many servers that are up have applied this index, at most 31 s.
@@ -348,6 +350,7 @@ impl Cluster {
         servers: usize,
         began: Duration,
         tried: &[EntryId],
+        patience: Duration,
     ) -> Failure {
         let connected = self.connected();
         let result = match tried.last() {
@@ -373,11 +376,15 @@ impl Cluster {
                 format!("it was taken as {id}{times}; {there}")
             }),
         };
+        let deadline = if patience.is_zero() {
+            format!("within {} of start()", span(COMMIT))
+        } else {
+            format!("within {}, with retries", span(patience))
+        };
         Failure::liveness("no agreement")
             .expected(format!(
-                "{servers} servers apply {} within {}, with {} connected (Raft 5.3)",
+                "{servers} servers apply {} {deadline}, with {} connected (Raft 5.3)",
                 show(command),
-                span(if tried.is_empty() { AGREEMENT } else { COMMIT }),
                 list(&connected)
             ))
             .happened(format!(

@@ -11,7 +11,7 @@ use labrt::sim::{self, Config, FailureKind, Outcome, TaskInfo};
 use labrt::time::Duration;
 
 use crate::checker::Measures;
-use crate::cluster::{Cluster, Setup};
+use crate::cluster::{Cluster, Setup, UNRELIABLE};
 use crate::log;
 use crate::record::{Record, Seed, pass_line};
 use crate::report::{Failure, Report, Verdict};
@@ -58,9 +58,9 @@ impl Lab {
         Lab { setup: Setup { servers, ..self.setup }, ..self }
     }
 
-    /// A network that delays and loses messages.
+    /// A network that delays, loses and repeats messages: [`UNRELIABLE`].
     pub const fn unreliable(self) -> Lab {
-        Lab { setup: Setup { conditions: Conditions::unreliable(), ..self.setup }, ..self }
+        Lab { setup: Setup { conditions: UNRELIABLE, ..self.setup }, ..self }
     }
 
     /// A service that takes a snapshot every ten commands.
@@ -141,7 +141,11 @@ impl Lab {
         let wall = began.elapsed();
 
         let (failure, signature, report) = match outcome {
-            Ok(Outcome { result: Ok(()), report }) => (None, None, report),
+            Ok(Outcome { result: Ok(()), report }) => {
+                let failure = too_busy(&report);
+                let signature = failure.as_ref().map(|failure| failure.title.clone());
+                (failure, signature, report)
+            }
             Ok(Outcome { result: Err(end), report }) => {
                 let (failure, signature) = self.explain(end);
                 (Some(failure), Some(signature), report)
@@ -167,6 +171,7 @@ impl Lab {
             rpcs: measures.rpcs.load(Ordering::Relaxed),
             bytes: measures.bytes.load(Ordering::Relaxed),
             commands: measures.commands.load(Ordering::Relaxed),
+            switches: report.switches,
             trace: format!("{:016x}", report.trace_hash),
             artefacts: Vec::new(),
         }
@@ -216,6 +221,10 @@ impl Lab {
 /// `raft_3A::re_election`, from the type of the story: `lab::raft_3A::re_election::{{closure}}`.
 /// Better than the thread's name, which is `main` if tests run one after the other.
 fn test_name(story: &str) -> String {
+    assert!(
+        story.ends_with("{{closure}}"),
+        "`run` takes a closure written in the test, not {story}"
+    );
     let path = story.split_once("::").map_or(story, |(_crate, path)| path);
     path.split("::{{").next().unwrap_or(path).to_owned()
 }
@@ -269,6 +278,24 @@ fn too_many_tasks(when: Duration, message: &str) -> Failure {
         .happened(format!("{}: {message}", at(when)))
         .look_at("what spawns tasks in a loop, and what ends them")
 }
+
+/// A run in which tasks never rested. The simulation charges a microsecond for every switch, so
+/// this is a loop that polls without waiting.
+fn too_busy(report: &sim::Report) -> Option<Failure> {
+    let seconds = report.virtual_time.as_secs() + 1;
+    (report.switches > SWITCHES_PER_SECOND * seconds).then(|| {
+        Failure::budget("servers are busy doing nothing")
+            .expected(format!(
+                "less than {SWITCHES_PER_SECOND} switches between tasks in a second: a task that has \
+                 nothing to do waits"
+            ))
+            .happened(format!("{} switches in {seconds} s", report.switches))
+            .look_at("loops that look again and again whether there is something to do")
+    })
+}
+
+/// The busiest test needs a tenth of that.
+const SWITCHES_PER_SECOND: u64 = 100_000;
 
 fn nondeterministic(message: &str) -> Failure {
     Failure::new(Verdict::Nondeterministic, "one seed gave two different runs")

@@ -30,7 +30,8 @@
 //! ```
 //!
 //! - [`Lab`] is a graded test: part, title, points, and a story to run on many seeds.
-//! - [`Cluster`] has the verbs that act ([`cluster`]) and the expectations ([`expect`]).
+//! - [`Cluster`] has the verbs that act ([`cluster`]) and the expectations ([`expect`]);
+//!   [`nemesis`] crashes servers at the worst moment.
 //! - [`Checker`] knows the whole history: [`Applied`] and [`Elections`] hold the rules that are
 //!   checked at every apply and after every message, whatever the story is.
 //! - [`Failure`] and [`Report`] are the five lines; [`Record`] is one run; [`Settings`] are the
@@ -44,6 +45,7 @@ pub mod elections;
 pub mod expect;
 mod lab;
 pub mod log;
+pub mod nemesis;
 pub mod record;
 pub mod report;
 mod service;
@@ -58,4 +60,5 @@ pub use elections::Elections;
 pub use lab::Lab;
 pub use record::{Record, Seed};
 pub use report::{Failure, Report, Verdict};
+pub use service::takes_snapshot_at;
 pub use settings::{BadSetting, Seeds, Settings, Topics};

@@ -96,6 +96,8 @@ pub struct Record {
     pub bytes: u64,
     /// Highest index that any server applied.
     pub commands: u64,
+    /// Steps of the simulation: a task or an event that ran.
+    pub switches: u64,
     /// Equal for two runs that took the same steps, in hexadecimal.
     pub trace: String,
     /// Files that were written about the run.

@@ -13,6 +13,7 @@ use labrt::{event, thread};
 use raftapi::ServerId;
 
 use crate::checker::Measures;
+use crate::nemesis;
 
 /// So long after a message the servers are looked at: time enough for the handler to have run, and
 /// less than any message takes, so that what a message did is seen before the next one arrives.
@@ -89,5 +90,5 @@ fn changed_by(event: &NetEvent<'_>) -> Option<u32> {
         NetEventKind::RequestDelivered => event.to,
         _ => return None,
     };
-    name.strip_prefix('S')?.parse().ok().filter(|server| *server < u64::BITS)
+    u32::try_from(nemesis::server(name)?.0).ok().filter(|server| *server < u64::BITS)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use labrpc::{Conditions, DelayRange};
 use labtests::Lab;
 use labtests::expect::ELECTION_TIMEOUT;
 use raftapi::{ServerId, Term};
@@ -52,7 +53,12 @@ fn many_elections() {
     Lab::new("3A", "multiple elections", 5).servers(7).run(|cluster| {
         let mut dice = cluster.dice("victims");
         let mut leader = cluster.expect_one_leader();
-        for _ in 0..9 {
+        for round in 0..15 {
+            if round == 9 {
+                // Now candidates learn late of each other, and meet more often.
+                let slow = DelayRange::millis(10, 20);
+                cluster.set_conditions(Conditions { delay: slow, ..Conditions::reliable() });
+            }
             // The original takes three at random, and may miss the leader every time.
             let others = [dice.random_range(0..7), dice.random_range(0..7)].map(ServerId);
             let victims = [leader, others[0], others[1]];
@@ -65,6 +71,7 @@ fn many_elections() {
                 cluster.connect(victim);
             }
         }
+        cluster.set_conditions(Conditions::reliable());
         cluster.expect_idle(Duration::from_secs(2));
     });
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use labrt::time::Instant;
 use labtests::expect::AGREEMENT;
 use labtests::text::{at, span};
-use labtests::{Cluster, Failure, Lab};
+use labtests::{Cluster, Failure, Lab, takes_snapshot_at};
 use raftapi::{LogIndex, ServerId};
 use rand::RngExt as _;
 
@@ -27,10 +27,33 @@ fn snapshot_basic() {
         snapshots_and(cluster, Absence::None);
 
         // A snapshot is saved even if nothing else happens: the tester looks a moment later.
-        while !(agree(cluster, 3).0 + 1).is_multiple_of(10) {}
+        while !takes_snapshot_at(ServerId(0), agree(cluster, 3)) {}
         cluster.sleep(Duration::from_millis(500));
         expect_small_states(cluster);
+
+        snapshot_of_an_older_term(cluster);
     });
+}
+
+/// The last entry that a snapshot includes may be older than the term in which it is taken; the
+/// snapshot still ends with that entry, term and all.
+fn snapshot_of_an_older_term(cluster: &Cluster) {
+    let old = cluster.expect_one_leader();
+    while !takes_snapshot_at(old, agree(cluster, 3).next()) {}
+    // The next entry is the last of its next snapshot. As leader without followers it alone has it.
+    cluster.disconnect(old);
+    cluster.start(old, &cluster.command_of(COMMAND));
+    cluster.expect_one_leader();
+
+    // It follows another leader, who has nothing new, and is the only one who can succeed it. The
+    // entry is committed then, in a newer term than its own.
+    cluster.connect(old);
+    let leader = cluster.expect_one_leader();
+    let away = if leader == old { cluster.after(old, 1) } else { leader };
+    cluster.disconnect(away);
+    agree(cluster, 2);
+    cluster.connect(away);
+    agree(cluster, 3);
 }
 
 /// A server that was cut off is brought back by a snapshot.
@@ -102,6 +125,9 @@ fn snapshot_init() {
     });
 }
 
+/// How many commands a leader takes in that nobody else will have.
+const STALE: usize = 12;
+
 /// What happens to one server in each round.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Absence {
@@ -111,14 +137,6 @@ enum Absence {
 }
 
 impl Absence {
-    fn begin(self, cluster: &Cluster, victim: ServerId) {
-        match self {
-            Absence::None => {}
-            Absence::Disconnected => cluster.disconnect(victim),
-            Absence::Crashed => cluster.crash(victim),
-        }
-    }
-
     fn end(self, cluster: &Cluster, victim: ServerId) {
         if self == Absence::Crashed {
             cluster.restart(victim);
@@ -140,7 +158,16 @@ fn snapshots_and(cluster: &Cluster, absence: Absence) {
         let (victim, sender) = if round % 3 == 1 { (leader, other) } else { (other, leader) };
         let present = if absence == Absence::None { 3 } else { 2 };
         if absence != Absence::None {
-            absence.begin(cluster, victim);
+            if absence == Absence::Disconnected {
+                cluster.disconnect(victim);
+            }
+            // If it leads, it takes in what will be lost, beyond where the next snapshot ends.
+            for _ in 0..STALE {
+                cluster.start(victim, &cluster.command_of(COMMAND));
+            }
+            if absence == Absence::Crashed {
+                cluster.crash(victim);
+            }
             agree(cluster, 2);
         }
         for _ in 0..dice.random_range(5..15) {

@@ -68,6 +68,7 @@ fn record(virtual_seconds: f64, rpcs: u64) -> Record {
         rpcs,
         bytes: 2000,
         commands: 7,
+        switches: 9,
         trace: "0".into(),
         artefacts: vec![],
     }
@@ -191,7 +192,7 @@ fn a_term_survives_a_crash_once_it_was_surely_saved() {
     let mut elections = Elections::new(3);
     elections.saw(S0, 0, (Term(3), false), ms(0)).unwrap();
     elections.saw(S0, 0, (Term(4), false), ms(200)).unwrap();
-    elections.crashed(S0, ms(250)); // T4 may not have been saved, T3 must
+    elections.crashed(S0, ms(249)); // T4 may not have been saved, T3 must
     elections.started(S0, 1);
     elections.clone().saw(S0, 1, (Term(3), false), ms(251)).unwrap();
     // A look that was under way when the server crashed is not held against its successor.

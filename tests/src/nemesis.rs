@@ -1,0 +1,66 @@
+//! Crashes at the worst moment: right after a server's reply has arrived.
+//!
+//! Whatever the reply promised, a vote or an entry stored, must be on the disk by then; a crash a
+//! millisecond later shows whether it is (Raft Figure 2, "Persistent state").
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use labrpc::NetEventKind;
+use labrt::rand::stream;
+use labrt::{channel, thread};
+use raftapi::ServerId;
+use rand::RngExt as _;
+
+use crate::cluster::Cluster;
+
+/// Crashes servers for as long as it is kept.
+#[must_use = "it ends when it is dropped"]
+pub struct Nemesis {
+    active: Arc<AtomicBool>,
+}
+
+impl Drop for Nemesis {
+    fn drop(&mut self) {
+        self.active.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Cluster {
+    /// From now on, whoever has just answered a request of this method crashes with this
+    /// probability, restarts at once, and is connected again.
+    pub fn crash_after_replies(&self, method: &'static str, probability: f64) -> Nemesis {
+        let active = Arc::new(AtomicBool::new(true));
+        let (victims, next_victim) = channel::unbounded::<ServerId>();
+        let is_active = Arc::clone(&active);
+        let fate = stream(&format!("test/crash after {method}"));
+        self.network().observe(move |event| {
+            let strikes = event.kind == NetEventKind::ReplyDelivered
+                && event.method == method
+                && is_active.load(Ordering::Relaxed)
+                && fate.at(event.call).random_bool(probability);
+            if strikes && let Some(victim) = server(event.to) {
+                let _ = victims.send(victim);
+            }
+        });
+        let cluster = self.clone();
+        let strike = move || {
+            for victim in next_victim {
+                if cluster.is_connected(victim) {
+                    cluster.restart(victim);
+                    cluster.connect(victim);
+                }
+            }
+        };
+        thread::Builder::new()
+            .name("tester: nemesis".to_owned())
+            .spawn(strike)
+            .expect("a simulation can start a task");
+        Nemesis { active }
+    }
+}
+
+/// The server of this name on the network.
+pub(crate) fn server(name: &str) -> Option<ServerId> {
+    name.strip_prefix('S')?.parse().ok().map(ServerId)
+}
