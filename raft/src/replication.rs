@@ -393,8 +393,8 @@ impl State {
 mod tests {
     use super::*;
     use crate::testing::{
-        NOW, S0, S1, S2, accepted, append, append_to, elect, entries, follower, follower_with, id,
-        leader, leader_with, log, refused, restart, terms,
+        self, NOW, S0, S1, S2, accepted, append, append_to, elect, entries, follower,
+        follower_with, id, leader, log, refused, restart, terms,
     };
 
     fn progress(state: &State, of: ServerId) -> (u64, u64) {
@@ -763,7 +763,7 @@ mod tests {
         ];
         for (name, log) in followers {
             let mut follower = follower(7, 7, log);
-            let (mut leader, calls) = elect(super::tests::follower(7, 7, &leader_log));
+            let (mut leader, calls) = elect(testing::follower(7, 7, &leader_log));
             let round_trips = bring_in_line(&mut leader, &mut follower, calls);
             assert!(round_trips <= 3, "({name}) took {round_trips} round trips");
             assert_eq!(terms(&follower)[..10], leader_log, "({name})");
@@ -782,7 +782,7 @@ mod tests {
         let alternating: Vec<u64> = (0..60).map(|index| 2 + 2 * (index / 6)).collect();
         let others: Vec<u64> = (0..60).map(|index| 1 + 2 * (index / 6)).collect();
         let mut follower = follower(3, 40, &others);
-        let (mut leader, calls) = elect(super::tests::follower(3, 40, &alternating));
+        let (mut leader, calls) = elect(testing::follower(3, 40, &alternating));
         let round_trips = bring_in_line(&mut leader, &mut follower, calls);
         assert!(round_trips <= 12, "10 terms took {round_trips} round trips");
         assert_eq!(follower.log, leader.log);
@@ -830,6 +830,5 @@ mod tests {
         state.on_append_entries(append(3, id(1, 1), &[3, 3], 0), NOW);
         let (state, _) = elect(state);
         assert_eq!(progress(&state, S1), (0, 4));
-        let _ = leader_with(3, 2, &log(id(1, 1), &[])); // and with a compacted log
     }
 }
