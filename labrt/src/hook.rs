@@ -4,6 +4,7 @@ use std::panic::{self, PanicHookInfo};
 use std::sync::Once;
 use std::time::Duration;
 
+use crate::backend;
 use crate::kernel;
 use crate::mode::{Mode, mode};
 use crate::real;
@@ -13,6 +14,7 @@ use crate::sim::seconds;
 pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
+        backend::install_overflow_handler();
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             note(info);

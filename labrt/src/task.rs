@@ -34,7 +34,7 @@ const MAX_SWALLOWED: u32 = 100;
 pub(crate) fn job(body: impl FnOnce() + Send + 'static) -> Job {
     Box::new(move |signal| {
         let run = move || match signal {
-            Signal::Run => body(),
+            Signal::Run => __rust_begin_short_backtrace(body),
             Signal::Kill => drop(body), // it never started, but its destructors may call labrt
         };
         if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(run))
@@ -48,6 +48,14 @@ pub(crate) fn job(body: impl FnOnce() + Send + 'static) -> Job {
             }
         }
     })
+}
+
+/// Runs `f`. The name makes std end a backtrace here, so that it shows lab code and not the frames of
+/// the runtime below it.
+#[inline(never)]
+fn __rust_begin_short_backtrace(f: impl FnOnce()) {
+    f();
+    std::hint::black_box(()); // no tail call, which would take this frame away
 }
 
 /// Starts a task whose result nobody waits for. Nothing happens if the node is dead.
@@ -87,6 +95,7 @@ fn end_this_task() {
 /// # Panics
 ///
 /// In an event, which must not block. Unwinds if the task is killed.
+#[track_caller]
 pub(crate) fn park(wait: &Park<'_>) -> Woken {
     if must_not_block() {
         kernel::with(Kernel::forget_park_ref);
@@ -99,12 +108,7 @@ pub(crate) fn park(wait: &Park<'_>) -> Woken {
         }
         kernel.in_task()
     });
-    assert!(
-        waits,
-        "an event must not block: {} waits for {}",
-        kernel::place(wait.location),
-        wait.what
-    );
+    assert!(waits, "an event must not block: this one waits for {}", wait.what);
     suspend();
     if kernel::with(|kernel| kernel.current_mut().is_some_and(|task| task.timed_out)) {
         Woken::TimedOut
@@ -118,9 +122,18 @@ pub(crate) fn yield_now() {
     if mode() == Mode::Real {
         return real::yield_now();
     }
+    let_others_run(true);
+}
+
+/// The schedule lets another task run first.
+pub(crate) fn give_way() {
+    let_others_run(false);
+}
+
+fn let_others_run(of_its_own_will: bool) {
     if kernel::with(|kernel| kernel.in_task()) && !must_not_block() {
         unwind_if_condemned();
-        kernel::with(Kernel::begin_yield);
+        kernel::with(|kernel| kernel.begin_yield(of_its_own_will));
         suspend();
     }
 }
@@ -134,7 +147,7 @@ pub(crate) fn preemption_point() {
     }
     match kernel::with(Kernel::operation) {
         Ok(false) => {}
-        Ok(true) => yield_now(),
+        Ok(true) => give_way(),
         Err(stuck_at) => panic!("{}", Kernel::livelock_message(stuck_at)),
     }
 }

@@ -23,6 +23,7 @@ pub fn sleep_until(deadline: Instant) {
     sleep_to(deadline, Location::caller());
 }
 
+#[track_caller]
 fn sleep_to(deadline: Instant, location: &'static Location<'static>) {
     if deadline <= Instant::now() {
         return yield_now();

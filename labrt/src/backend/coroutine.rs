@@ -1,17 +1,18 @@
 //! Stackful coroutines on the simulation's one OS thread, by `corosensei`.
 //!
-//! This is the one module of the workspace with `unsafe` code: a task must be able to suspend from
-//! deep inside a student's calls, so the pointer to its yielder is kept beside it, not on the way.
+//! A task must be able to suspend from deep inside a student's calls, so the pointer to its yielder is
+//! kept beside it, not on the way: one of the two places of the workspace with `unsafe` code (the
+//! other is `overflow`, beside this).
 
 use std::cell::Cell;
 use std::io;
 use std::ptr;
 
-use corosensei::stack::DefaultStack;
+use corosensei::stack::{DefaultStack, Stack as _};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use parking_lot::Mutex;
 
-use super::{DEFAULT_STACK_SIZE, Job, Signal, Step};
+use super::{DEFAULT_STACK_SIZE, Job, Signal, Step, overflow};
 
 thread_local! {
     /// The yielder of the fiber that runs on this thread now.
@@ -19,20 +20,29 @@ thread_local! {
 }
 
 /// A task's stack with what it has left to do.
-pub(crate) struct Fiber(Coroutine<Signal, (), ()>);
+pub(crate) struct Fiber {
+    coroutine: Coroutine<Signal, (), ()>,
+    /// The lowest address of its stack, which is that of its guard page.
+    lowest: usize,
+}
 
 impl Fiber {
     /// Puts `job` on a stack. It runs at the first [`resume`](Self::resume).
     pub(crate) fn start(stack: DefaultStack, job: Job) -> Self {
-        Fiber(Coroutine::with_stack(stack, move |yielder, first| {
+        let lowest = stack.limit().get();
+        let coroutine = Coroutine::with_stack(stack, move |yielder, first| {
             YIELDER.set(yielder);
             job(first);
-        }))
+        });
+        Fiber { coroutine, lowest }
     }
 
     /// Runs the fiber until it suspends or finishes.
     pub(crate) fn resume(&mut self, signal: Signal) -> Step {
-        match self.0.resume(signal) {
+        overflow::enter(self.lowest);
+        let result = self.coroutine.resume(signal);
+        overflow::leave();
+        match result {
             CoroutineResult::Yield(()) => Step::Suspended,
             CoroutineResult::Return(()) => Step::Finished,
         }
@@ -40,7 +50,7 @@ impl Fiber {
 
     /// Gives the stack of a finished fiber back for the next one.
     pub(crate) fn recycle(self, stacks: &mut Stacks) {
-        stacks.idle.push(self.0.into_stack());
+        stacks.idle.push(self.coroutine.into_stack());
     }
 }
 

@@ -6,6 +6,8 @@
 
 #[cfg(coroutines)]
 mod coroutine;
+#[cfg(coroutines)]
+mod overflow;
 mod threads;
 
 use std::io;
@@ -109,4 +111,10 @@ pub(crate) fn suspend() -> Signal {
         return coroutine::suspend();
     }
     threads::suspend()
+}
+
+/// Makes the overflow of a task's stack end the process with a message that names the task.
+pub(crate) fn install_overflow_handler() {
+    #[cfg(coroutines)]
+    overflow::install();
 }

@@ -47,6 +47,30 @@ impl Kernel {
         Ok(())
     }
 
+    /// Writes who runs now and has overflowed its stack. Allocates nothing: see `overflow`.
+    #[cfg(all(coroutines, unix))]
+    pub(crate) fn write_overflow(&self, to: &mut dyn std::io::Write) -> std::io::Result<()> {
+        let slot = self.current_slot().ok_or(std::io::ErrorKind::NotFound)?;
+        let task = self.task(slot);
+        write!(
+            to,
+            "\n[{}.{:06}s] task #{}",
+            self.now / 1_000_000_000,
+            self.now / 1000 % 1_000_000,
+            task.serial
+        )?;
+        if let Some(name) = &task.name {
+            write!(to, " '{name}'")?;
+        }
+        let (file, line) = (task.spawned_at.file(), task.spawned_at.line());
+        let node = &self.nodes[task.node().index()].name;
+        let size = self.config.stack_size / 1024;
+        writeln!(
+            to,
+            " ({node}, spawned at {file}:{line}) overflowed its {size} KiB stack: is it an endless recursion?"
+        )
+    }
+
     /// Every task waits, and nothing will ever wake one.
     pub(crate) fn fail_deadlock(&mut self) {
         let message = format!("no task can ever run again:{}", self.describe_tasks());
@@ -110,6 +134,9 @@ impl Kernel {
                     .to_owned(),
             );
         };
+        if self.task(owner).state != State::Parked {
+            return None; // nearly always: the owner goes on, and will let go of it
+        }
         let mut story = format!(
             "deadlock: tasks wait for each other's locks\n  {} waits at {} for the lock taken at {}",
             self.task_info(me),
@@ -140,8 +167,8 @@ impl Kernel {
 
     /// A task that holds the lock, and where it took it.
     fn owner_of(&self, lock: usize) -> Option<(u32, &'static Location<'static>)> {
-        self.live_tasks().into_iter().find_map(|slot| {
-            let held = self.task(slot).held.iter().find(|held| held.lock == lock)?;
+        (0..).zip(&self.tasks).find_map(|(slot, task)| {
+            let held = task.held.iter().find(|held| held.lock == lock)?;
             Some((slot, held.taken_at))
         })
     }

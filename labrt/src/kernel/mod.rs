@@ -7,6 +7,7 @@
 mod clock;
 mod diagnose;
 mod nodes;
+mod schedule;
 mod tasks;
 mod timers;
 mod waits;
@@ -17,11 +18,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::RngExt;
-
 use crate::mode::{Mode, set_mode};
-use crate::rand::{Rng, Stream, mix};
-use crate::sim::{Config, Failure, FailureKind, Preempt, Schedule};
+use crate::rand::mix;
+use crate::sim::{Config, Failure, FailureKind};
 use crate::watchdog::Beacon;
 
 pub(crate) use clock::{Rate, to_nanos};
@@ -32,6 +31,7 @@ pub(crate) use timers::EventFn;
 pub(crate) use waits::{Key, Kind, Park};
 
 use nodes::NodeState;
+use schedule::Chooser;
 use timers::{Due, Timers};
 use waits::Waits;
 
@@ -114,10 +114,7 @@ pub(crate) struct Kernel {
     timers: Timers,
     waits: Waits,
     nodes: Vec<NodeState>,
-    /// Decides who runs next, and where tasks are preempted.
-    schedule: Rng,
-    /// A task is preempted at an operation if 32 random bits are below this.
-    preempt_below: u64,
+    chooser: Chooser,
     /// Operations by the running task since time last moved.
     operations: u64,
     hash: u64,
@@ -146,19 +143,9 @@ pub(crate) struct Totals {
 
 impl Kernel {
     pub(crate) fn new(config: Config, beacon: Arc<Beacon>) -> Self {
-        let probability = match config.preempt {
-            Preempt::BySeed => {
-                let mut choice = Stream::new(config.seed, "schedule/preempt").rng();
-                [0.0, 0.01, 0.1, 0.5][choice.random_range(0..4)]
-            }
-            Preempt::Probability(p) => p.clamp(0.0, 1.0),
-        };
-        #[expect(clippy::cast_possible_truncation, reason = "at most 2^32")]
-        #[expect(clippy::cast_sign_loss, reason = "a probability is not negative")]
-        let preempt_below = (probability * f64::from(u32::MAX)).ceil() as u64;
         let trace = config.record.then(Vec::new);
         Kernel {
-            schedule: Stream::new(config.seed, "schedule").rng(),
+            chooser: Chooser::new(&config),
             hash: mix(config.seed),
             nodes: vec![NodeState::new(config.seed, Arc::from("main"), 0)],
             time_limit: config.time_limit.map_or(u64::MAX, to_nanos),
@@ -171,7 +158,6 @@ impl Kernel {
             queue: VecDeque::new(),
             timers: Timers::default(),
             waits: Waits::default(),
-            preempt_below,
             operations: 0,
             trace,
             switches: 0,
@@ -223,14 +209,7 @@ impl Kernel {
 
     /// Takes one of those that can run, as the schedule wants.
     fn pick(&mut self) -> Option<Runnable> {
-        match (self.queue.len(), self.config.schedule) {
-            (0, _) => None,
-            (1, _) | (_, Schedule::Fifo) => self.queue.pop_front(),
-            (n, Schedule::Random) => {
-                let chosen = self.schedule.random_range(0..n);
-                self.queue.swap_remove_back(chosen)
-            }
-        }
+        self.chooser.pick(&mut self.queue, |slot| self.tasks[slot as usize].priority)
     }
 
     fn fire_due_timers(&mut self) {
@@ -294,20 +273,28 @@ impl Kernel {
             self.operations = 0;
             return Err(Duration::from_nanos(self.now));
         }
-        if self.preempt_below == 0 || self.queue.is_empty() || self.current.is_none() {
-            return Ok(false);
+        let Some(slot) = self.current else { return Ok(false) };
+        let tasks = &self.tasks;
+        let own = tasks[slot as usize].priority;
+        let priority = |slot: u32| tasks[slot as usize].priority;
+        let (give_way, changed) = self.chooser.at_operation(&self.queue, own, priority);
+        if let Some(priority) = changed {
+            self.tasks[slot as usize].priority = priority;
         }
-        Ok(u64::from(self.schedule.random::<u32>()) < self.preempt_below)
+        Ok(give_way)
     }
 
     /// One of `n` possibilities, by the schedule.
     pub(crate) fn choose(&mut self, n: usize) -> usize {
-        self.schedule.random_range(0..n)
+        self.chooser.one_of(n)
     }
 
-    /// The running task lets others run first.
-    pub(crate) fn begin_yield(&mut self) {
+    /// The running task lets others run first, of its own will or because the schedule wants it.
+    pub(crate) fn begin_yield(&mut self, of_its_own_will: bool) {
         if let Some(slot) = self.current {
+            if of_its_own_will {
+                self.tasks[slot as usize].priority = self.chooser.priority_after_yield();
+            }
             self.tasks[slot as usize].state = State::Ready;
             self.queue.push_back(Runnable::Task(slot));
         }

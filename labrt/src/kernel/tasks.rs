@@ -69,6 +69,8 @@ pub(crate) struct Task {
     /// How often it was made to unwind and came back: a student's `catch_unwind` swallowed it.
     pub(crate) swallowed: u32,
     pub(crate) held: Vec<Held>,
+    /// For [`crate::sim::Schedule::Pct`]: higher goes first.
+    pub(crate) priority: u64,
 }
 
 impl Task {
@@ -111,11 +113,14 @@ impl Kernel {
                 unwinding: false,
                 swallowed: 0,
                 held: Vec::new(),
+                priority: 0,
             });
             u32::try_from(self.tasks.len() - 1).expect("tasks are capped far below 2^32")
         });
         self.beacon.spawned(slot, serial, name.clone(), &self.nodes[node.0].name, spawned_at);
+        let priority = self.chooser.priority();
         let task = &mut self.tasks[slot as usize];
+        task.priority = priority;
         task.serial = serial;
         task.state = State::Ready;
         task.job = Some(job);

@@ -7,8 +7,6 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::Location;
 
-use rand::RngExt;
-
 use super::Kernel;
 use super::tasks::{State, TaskRef};
 
@@ -155,7 +153,7 @@ impl Kernel {
     /// Wakes one task that waits for `key`; which one is the schedule's choice.
     pub(crate) fn wake_one(&mut self, key: Key) -> bool {
         let waiting = self.waits.count(key);
-        let chosen = if waiting > 1 { self.schedule.random_range(0..waiting) } else { 0 };
+        let chosen = self.chooser.one_of(waiting);
         let Some(task) = self.waits.nth(key, chosen) else { return false };
         self.wake(task, false);
         true

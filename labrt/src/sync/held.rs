@@ -81,7 +81,7 @@ pub(super) fn note(lock: usize, taken_at: &'static Location<'static>) {
 #[inline]
 pub(super) fn released(lock: usize, wake: impl FnOnce(&mut Kernel, Key)) {
     if mode() == Mode::Simulated && release(lock, wake) {
-        task::yield_now();
+        task::give_way();
     }
 }
 
