@@ -194,6 +194,14 @@ fn visitors_are_sent_home_and_events_happen() {
 }
 
 #[test]
+fn what_events_hold_is_dropped_with_the_run() {
+    let held = Arc::new(());
+    let owned = held.clone();
+    really(move || event::after(LONG, move || drop(owned)));
+    assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[test]
 fn nodes_pause_and_have_clocks() {
     really(|| {
         let node = Node::new("S1");
@@ -207,11 +215,14 @@ fn nodes_pause_and_have_clocks() {
         });
         sleep(10 * MS);
         node.pause();
+        let late = node.spawn(|| ());
         sleep(10 * MS);
         let before = beats.load(SeqCst);
         sleep(20 * MS);
         assert_eq!(beats.load(SeqCst), before);
+        assert!(!late.is_finished(), "a task does not begin on a paused node");
         node.resume();
+        late.join().unwrap();
         while beats.load(SeqCst) == before {
             sleep(MS);
         }

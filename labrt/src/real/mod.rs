@@ -320,7 +320,8 @@ fn start(
         let context =
             Context { run, serial, name, spawned_at, nodes: vec![home.clone()], last_panic: None };
         CONTEXT.set(Some(context));
-        job(Signal::Run);
+        home.wait_while_paused();
+        job(if home.is_alive() { Signal::Run } else { Signal::Kill });
         let run = with(|context| context.run.clone());
         CONTEXT.set(None);
         set_mode(Mode::Outside);
@@ -371,7 +372,7 @@ pub(crate) fn run<T: Send + 'static>(
         max_live: AtomicUsize::new(0),
         failure: Mutex::new(None),
     });
-    timer_thread.start(&run);
+    let timer_ended = timer_thread.start(&run);
     let main_node = run.nodes.main();
     let (done, finished) = crossbeam_channel::bounded(1);
     let body = move || {
@@ -399,6 +400,7 @@ pub(crate) fn run<T: Send + 'static>(
     }
     run.nodes.end_all(END_PATIENCE);
     run.timer.stop();
+    let _disconnected = timer_ended.recv_timeout(END_PATIENCE);
     let mut warnings = Vec::new();
     let left = run.live.load(SeqCst);
     if left > 0 {

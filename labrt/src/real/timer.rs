@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use parking_lot::Mutex;
 
-use super::{CONTEXT, Context, Run, fail_with_panic, with};
+use super::{CONTEXT, Context, Never, Run, fail_with_panic, with};
 use crate::kernel::EventFn;
 use crate::mode::{Mode, set_mode};
 use crate::task::Unwinding;
@@ -65,8 +65,10 @@ impl Timer {
 }
 
 impl TimerThread {
+    /// Gives a channel that is disconnected when the thread has ended, with all that it held.
     #[track_caller]
-    pub(super) fn start(self, run: &Arc<Run>) {
+    pub(super) fn start(self, run: &Arc<Run>) -> Receiver<Never> {
+        let (ended, wait) = crossbeam_channel::bounded(0);
         let context = Context {
             run: run.clone(),
             serial: u64::MAX,
@@ -80,11 +82,13 @@ impl TimerThread {
             CONTEXT.set(Some(context));
             self.run();
             CONTEXT.set(None);
+            drop(ended);
         };
         thread::Builder::new()
             .name("events".to_owned())
             .spawn(body)
             .expect("the system has room for another thread");
+        wait
     }
 
     fn run(self) {
@@ -92,16 +96,13 @@ impl TimerThread {
         let mut number = 0;
         loop {
             let next = waiting.peek().map(|Reverse(entry)| entry.at);
-            if next.is_some_and(|at| at <= Instant::now()) {
-                let Some(Reverse(entry)) = waiting.pop() else { continue };
-                if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(entry.event))
-                    && !payload.is::<Unwinding>()
-                {
-                    fail_with_panic(payload);
-                }
-                continue;
-            }
+            let due = next.is_some_and(|at| at <= Instant::now());
             let order = match next {
+                // Others may have been handed in meanwhile, for an earlier time.
+                Some(_) if due => self.events.try_recv().map_err(|e| match e {
+                    TryRecvError::Empty => RecvTimeoutError::Timeout,
+                    TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+                }),
                 Some(at) => self.events.recv_deadline(at),
                 None => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
@@ -109,6 +110,14 @@ impl TimerThread {
                 Ok((at, event)) => {
                     number += 1;
                     waiting.push(Reverse(Entry { at, number, event }));
+                }
+                Err(RecvTimeoutError::Timeout) if due => {
+                    let Some(Reverse(entry)) = waiting.pop() else { continue };
+                    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(entry.event))
+                        && !payload.is::<Unwinding>()
+                    {
+                        fail_with_panic(payload);
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return, // the run is over
@@ -119,9 +128,8 @@ impl TimerThread {
 
 /// Runs `event` after `delay`, unless the run is over by then.
 pub(crate) fn after(delay: Duration, event: EventFn) {
-    with(|context| {
-        if let Some(events) = &*context.run.timer.events.lock() {
-            let _ = events.send((Instant::now() + delay, event)); // its thread may have ended
-        }
-    });
+    let events = with(|context| context.run.timer.events.lock().clone());
+    if let Some(events) = events {
+        let _ = events.send((Instant::now() + delay, event)); // its thread may have ended
+    }
 }
