@@ -1,7 +1,9 @@
 //! The life of one call: sent, delivered, executed, answered; or not.
 //!
 //! A message in flight is an event of labrt and needs no task. The state is locked for moments
-//! only, and never while labrt is called: with the lock held, nothing may let another task run.
+//! only. With the lock held nothing may let another task run, so labrt is only asked whether a node
+//! is alive. On the real engine events, handlers and callers run at the same time: what was found
+//! under the lock is acted on under the same lock, or looked at again.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -13,7 +15,7 @@ use crate::{
     NetEvent, NetEventKind,
     calls::{Call, CallKey, Phase},
     fate::{ReplyFate, RequestFate, notice_delay},
-    service::Undecodable,
+    service::{HandlerTask, Undecodable},
     state::{Route, Server, State},
     watch::Watch,
 };
@@ -160,17 +162,18 @@ impl Message {
     fn deliver_request(self) {
         let mut state = self.network.state.lock();
         let up = state.link(self.route.there).up;
-        let server = state.server(self.route.to).filter(|_| up).cloned();
-        drop(state);
-        // Asked when nothing is locked.
-        let Some(server) = server.filter(|server| server.node.is_alive()) else {
+        let server = state.server(self.route.to).filter(|server| up && server.node.is_alive());
+        let Some(server) = server.cloned() else {
+            drop(state);
             return self.lose_path();
         };
         let Some(index) = server.service.position(self.method) else {
+            drop(state);
             let answered = server.service.methods().collect();
             return self.refuse(Refusal::UnknownMethod { answered });
         };
-        state = self.network.state.lock();
+        // Still under the lock that found link and server: from here on it is their loss that
+        // dooms the call.
         state.count_served(self.route.to);
         if let Some(call) = self.call.and_then(|key| state.calls.get_mut(key)) {
             call.phase = Phase::Taken;
@@ -178,9 +181,10 @@ impl Message {
         drop(state);
         self.show(NetEventKind::RequestDelivered);
         self.mix(0);
+        let node = server.node.clone();
+        let HandlerTask { name, at } = server.service.task(index);
         let execution = Execution { message: Some(self), server };
-        let node = execution.server.node.clone();
-        node.spawn(move || execution.execute(index));
+        node.spawn_detached(name, at, move || execution.execute(index));
     }
 
     /// The handler has returned, and the reply leaves, if anybody waits for it.

@@ -55,6 +55,10 @@
 //!
 //! Every message draws its fate from a stream of its own, by the link's direction and the message's
 //! number on it: one more message on one link does not change what happens on another.
+//!
+//! All this holds on both of labrt's engines. On the real one times are the wall clock's, so bounds
+//! from above are what the machine makes of them, and a reply that arrives at the moment in which
+//! its server is killed may still be delivered.
 
 mod calls;
 mod conditions;

@@ -20,7 +20,7 @@ pub struct Network {
 
 impl Network {
     /// A network without servers, [reliable](Conditions::reliable), all links up. Its messages move
-    /// by the clock of the simulation that the calling task belongs to.
+    /// by the clock of the run that the calling task belongs to.
     pub fn new() -> Network {
         Network::default()
     }
@@ -31,7 +31,7 @@ impl Network {
     ///
     /// # Panics
     ///
-    /// Outside a simulation.
+    /// Outside a run of `labrt`.
     #[track_caller]
     pub fn end(&self, from: &Node, to: &str) -> ClientEnd {
         let name = from.name();
@@ -71,7 +71,7 @@ impl Network {
     ///
     /// # Panics
     ///
-    /// Outside a simulation.
+    /// Outside a run of `labrt`.
     #[track_caller]
     pub fn set_link(&self, from: &str, to: &str, up: bool) {
         let link = self.link(from, to);
@@ -99,7 +99,7 @@ impl Network {
     ///
     /// # Panics
     ///
-    /// Outside a simulation.
+    /// Outside a run of `labrt`.
     #[track_caller]
     pub fn set_link_conditions(&self, from: &str, to: &str, conditions: Option<Conditions>) {
         let link = self.link(from, to);
@@ -131,7 +131,9 @@ impl Network {
     /// Calls `observer` at every event of every message from now on, besides earlier observers.
     ///
     /// It runs wherever the event happens, in a task or none: so it must not block, and had better
-    /// not hold a handle of this network, which would then never be dropped.
+    /// not hold a handle of this network, which would then never be dropped. On the real engine
+    /// several threads may be in it at once, and events of different calls may come to it in another
+    /// order than they happened in; those of one call do not, but for calls that are cut off.
     ///
     /// Independently of observers, each event is logged with `tracing`: level trace, target `rpc`.
     pub fn observe(&self, observer: impl Fn(&NetEvent<'_>) + Send + Sync + 'static) {

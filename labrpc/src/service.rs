@@ -1,4 +1,4 @@
-use std::{any::type_name, fmt, sync::Arc};
+use std::{any::type_name, fmt, panic::Location, sync::Arc};
 
 use labgob::DecodeError;
 
@@ -34,7 +34,17 @@ pub struct Service {
 #[derive(Clone)]
 struct Method {
     name: &'static str,
+    task: HandlerTask,
     handle: Arc<Handler>,
+}
+
+/// What reports call the tasks that run a handler.
+#[derive(Clone)]
+pub(crate) struct HandlerTask {
+    /// The method, once for all requests.
+    pub(crate) name: Arc<str>,
+    /// The line that gave the handler.
+    pub(crate) at: &'static Location<'static>,
 }
 
 /// From the bytes of a request to those of its reply.
@@ -53,7 +63,8 @@ impl Service {
         Service::default()
     }
 
-    /// Answers requests of type `R` with `handler`.
+    /// Answers requests of type `R` with `handler`. Reports call its tasks by the method, and say
+    /// that they were spawned at the line of this call.
     ///
     /// # Panics
     ///
@@ -65,7 +76,10 @@ impl Service {
             Ok(request) => Ok(labgob::to_bytes(&handler(request))),
             Err(error) => Err(Undecodable { expected: type_name::<R>(), error }),
         };
-        self.and(Service { methods: vec![Method { name: R::METHOD, handle: Arc::new(handle) }] })
+        let task = HandlerTask { name: R::METHOD.into(), at: Location::caller() };
+        self.and(Service {
+            methods: vec![Method { name: R::METHOD, task, handle: Arc::new(handle) }],
+        })
     }
 
     /// Answers what `other` answers, too: a key/value server and its Raft share a name.
@@ -88,9 +102,14 @@ impl Service {
         self.methods.iter().map(|method| method.name)
     }
 
-    /// The place of a method, for [`handle`](Self::handle).
+    /// The place of a method, for [`task`](Self::task) and [`handle`](Self::handle).
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.methods.iter().position(|method| method.name == name)
+    }
+
+    /// What to call a task for the handler in that place.
+    pub(crate) fn task(&self, position: usize) -> HandlerTask {
+        self.methods[position].task.clone()
     }
 
     /// Runs the handler in that place.

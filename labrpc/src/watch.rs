@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 /// Something that happened to a message.
 #[derive(Debug, Clone, Copy)]
 pub struct NetEvent<'a> {
-    /// Virtual time since the run began.
+    /// Time since the run began.
     pub at: Duration,
     /// The call's number, counted from 0 over the whole network: a request, its second copy and its
     /// reply share it.

@@ -1,13 +1,13 @@
 //! What is logged of messages.
 //!
-//! Alone in its file: `tracing` remembers for each line of code whether anybody wants it, and a
-//! thread without a subscriber that comes there first at the same moment can answer for all.
+//! Alone in its file, because what it installs is for the whole process: on the real engine each
+//! task is a thread of its own.
 
 mod common;
 
 use std::{fmt::Write as _, sync::Arc};
 
-use common::{Name, on_seeds, pair};
+use common::{Name, on_both_engines, pair};
 use parking_lot::Mutex;
 use tracing::{
     Event, Subscriber,
@@ -37,24 +37,22 @@ impl Visit for Line {
 #[test]
 fn the_log_names_everything() {
     let lines = Arc::new(Mutex::new(Vec::new()));
-    let sink = lines.clone();
-    on_seeds(1, move || {
-        let subscriber = tracing_subscriber::registry().with(Lines(sink.clone()));
-        // Tasks and events share the thread, so this reaches all of them.
-        tracing::subscriber::with_default(subscriber, || {
-            pair().end.call(&Name(7)).expect("all is well");
-        });
+    let subscriber = tracing_subscriber::registry().with(Lines(lines.clone()));
+    tracing::subscriber::set_global_default(subscriber).expect("nobody else did");
+    on_both_engines(1, move || {
+        lines.lock().clear();
+        pair().end.call(&Name(7)).expect("all is well");
+        let call = r#"call=0 from="C0" to="S0" method="Junk.Name""#;
+        let mut lines = lines.lock().clone();
+        lines.retain(|line| line.starts_with("rpc"));
+        assert_eq!(
+            lines,
+            [
+                format!("rpc message=request sent {call} bytes=1"),
+                format!("rpc message=request delivered {call} bytes=1"),
+                format!("rpc message=reply sent {call} bytes=9"),
+                format!("rpc message=reply delivered {call} bytes=9"),
+            ]
+        );
     });
-    let call = r#"call=0 from="C0" to="S0" method="Junk.Name""#;
-    let lines: Vec<_> =
-        lines.lock().iter().filter(|line| line.starts_with("rpc")).cloned().collect();
-    assert_eq!(
-        lines,
-        [
-            format!("rpc message=request sent {call} bytes=1"),
-            format!("rpc message=request delivered {call} bytes=1"),
-            format!("rpc message=reply sent {call} bytes=9"),
-            format!("rpc message=reply delivered {call} bytes=9"),
-        ]
-    );
 }

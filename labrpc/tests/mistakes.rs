@@ -5,10 +5,10 @@ mod common;
 use std::time::Duration;
 
 use common::{Length, Name, pair};
-use labrpc::{Conditions, Network, Rpc, Service};
+use labrpc::{Conditions, DelayRange, Network, Rpc, Service};
 use labrt::{
     node::Node,
-    sim::{self, Config, Failure, FailureKind},
+    sim::{self, Config, Engine, Failure, FailureKind},
     time,
 };
 use serde::{Deserialize, Serialize};
@@ -41,28 +41,55 @@ impl Rpc for Unknown {
     type Reply = ();
 }
 
+/// How the story fails on each engine.
 #[track_caller]
-fn failure(story: impl FnOnce() + Send + 'static) -> Failure {
-    let failure = sim::run(Config::with_seed(1), story).result.expect_err("the run must fail");
-    assert_eq!(failure.kind, FailureKind::Panic, "{failure}");
-    failure
+fn failures(story: impl Fn() + Clone + Send + 'static) -> [Failure; 2] {
+    [Engine::Simulated, Engine::Real].map(|engine| {
+        let time_limit = Some(Duration::from_mins(5));
+        let config = Config { engine, time_limit, ..Config::with_seed(1) };
+        let failure = sim::run(config, story.clone()).result.expect_err("the run must fail");
+        assert_eq!(failure.kind, FailureKind::Panic, "{failure}");
+        failure
+    })
 }
 
 #[track_caller]
-fn assert_says(failure: &Failure, line: u32, message: &str) {
-    assert!(failure.message.contains(message), "{}", failure.message);
-    let place = format!("mistakes.rs:{line}");
-    assert!(failure.message.contains(&place), "not at line {line}: {}", failure.message);
+fn assert_says(failures: &[Failure], line: u32, message: &str) {
+    for failure in failures {
+        assert!(failure.message.contains(message), "{}", failure.message);
+        let place = format!("mistakes.rs:{line}");
+        assert!(failure.message.contains(&place), "not at line {line}: {}", failure.message);
+    }
+}
+
+/// Reports call a handler's task by its method, and say where the handler was given.
+#[test]
+fn a_panic_in_a_handler_names_the_method_and_the_line() {
+    let line = line!() + 5;
+    let failures = failures(|| {
+        let network = Network::new();
+        let server = Node::new("S2");
+        let service =
+            Service::new().on(|Name(n)| panic!("{n} has no name")).and(Service::default());
+        network.serve(&server, service);
+        let _ = network.end(&Node::new("C0"), "S2").call(&Name(13));
+    });
+    for failure in failures {
+        let report = failure.to_string();
+        let place = format!(" 'Junk.Name' (S2, spawned at labrpc/tests/mistakes.rs:{line})");
+        assert!(report.contains(&place), "{report}");
+        assert!(report.contains("13 has no name"), "{report}");
+    }
 }
 
 #[test]
 fn an_unknown_method_is_named_with_what_there_is() {
     let line = line!() + 2;
-    let failure = failure(|| {
+    let failures = failures(|| {
         let _ = pair().end.call(&Unknown);
     });
     assert_says(
-        &failure,
+        &failures,
         line,
         "C0 called Junk.Unknown of S0 with a mistakes::Unknown, but the server answers only \
          Junk.Name, Junk.Length, Junk.Sleep",
@@ -72,14 +99,14 @@ fn an_unknown_method_is_named_with_what_there_is() {
 #[test]
 fn an_empty_service_is_named() {
     let line = line!() + 5;
-    let failure = failure(|| {
+    let failures = failures(|| {
         let network = Network::new();
         let node = Node::new("S1");
         network.serve(&node, Service::new());
         let _ = network.end(&node, "S1").call(&Name(1));
     });
     assert_says(
-        &failure,
+        &failures,
         line,
         "S1 called Junk.Name of S1 with a mistakes::common::Name, but the server's service is \
          empty",
@@ -89,11 +116,11 @@ fn an_empty_service_is_named() {
 #[test]
 fn an_undecodable_request_names_both_types() {
     let line = line!() + 2;
-    let failure = failure(|| {
+    let failures = failures(|| {
         let _ = pair().end.call(&WrongName { text: Some("hello".to_owned()) });
     });
     assert_says(
-        &failure,
+        &failures,
         line,
         "C0 called Junk.Name of S0 with a mistakes::WrongName, but the server's handler takes a \
          mistakes::common::Name and cannot read it: 6 bytes are left over",
@@ -103,11 +130,11 @@ fn an_undecodable_request_names_both_types() {
 #[test]
 fn an_undecodable_reply_names_both_types() {
     let line = line!() + 2;
-    let failure = failure(|| {
+    let failures = failures(|| {
         let _ = pair().end.call(&WrongLength("hello".to_owned()));
     });
     assert_says(
-        &failure,
+        &failures,
         line,
         "C0 called Junk.Length of S0 with a mistakes::WrongLength, but cannot read the reply as a \
          core::option::Option<[u64; 4]>: expected 0 or 1 of an option, got 5",
@@ -117,24 +144,30 @@ fn an_undecodable_reply_names_both_types() {
 /// Nobody waits for these, so they fail where they arrive.
 #[test]
 fn late_mistakes_fail_the_run_too() {
-    fn late(call: impl FnOnce(&labrpc::ClientEnd) + Send + 'static) -> Failure {
-        failure(move || {
+    fn assert_late(call: impl Fn(&labrpc::ClientEnd) + Clone + Send + 'static, message: &str) {
+        let failures = failures(move || {
             let pair = pair();
-            pair.network.set_conditions(Conditions::reliable().with_late_requests(1.0));
+            pair.network.set_conditions(Conditions {
+                late_request: 1.0,
+                late_request_delay: DelayRange::millis(50, 100),
+                ..Conditions::reliable()
+            });
             call(&pair.end);
-            time::sleep(Duration::from_secs(10));
-        })
+            time::sleep(Duration::from_mins(4));
+        });
+        for failure in failures {
+            assert!(failure.message.contains(message), "{failure}");
+        }
     }
-    let unknown = late(|end| assert!(end.call(&Unknown).is_err()));
-    let message = "C0 called Junk.Unknown of S0, but the server answers only Junk.Name";
-    assert!(unknown.message.contains(message), "{unknown}");
-
-    let undecodable = late(|end| assert!(end.call(&WrongName { text: None }).is_ok()));
-    assert!(undecodable.message.contains("is_ok"), "{undecodable}");
-    let undecodable =
-        late(|end| assert!(end.call(&WrongName { text: Some(String::new()) }).is_err()));
-    let message = "C0 called Junk.Name of S0, but the server's handler takes a";
-    assert!(undecodable.message.contains(message), "{undecodable}");
+    assert_late(
+        |end| assert!(end.call(&Unknown).is_err()),
+        "C0 called Junk.Unknown of S0, but the server answers only Junk.Name",
+    );
+    assert_late(|end| assert!(end.call(&WrongName { text: None }).is_ok()), "is_ok");
+    assert_late(
+        |end| assert!(end.call(&WrongName { text: Some(String::new()) }).is_err()),
+        "C0 called Junk.Name of S0, but the server's handler takes a",
+    );
 }
 
 #[test]

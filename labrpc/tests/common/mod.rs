@@ -1,4 +1,7 @@
-//! What the tests of the network share: a few requests, and running a story on several seeds.
+//! What the tests of the network share: a few requests, and running a story on both engines.
+//!
+//! A story that runs on both waits for what it needs to have happened, instead of sleeping until it
+//! should have. Bounds on time from below hold on both engines; those from above are [`at_most`].
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
@@ -7,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use labrpc::{ClientEnd, NetEventKind, Network, NoReply, Rpc, Service};
 use labrt::{
     node::Node,
-    sim::{self, Config},
+    sim::{self, Config, Engine},
     thread, time,
 };
 use parking_lot::Mutex;
@@ -73,6 +76,8 @@ pub(crate) struct Pair {
     pub(crate) client: Node,
     pub(crate) junk: Junk,
     pub(crate) end: ClientEnd,
+    /// The kinds of all events so far.
+    pub(crate) events: Arc<Mutex<Vec<NetEventKind>>>,
 }
 
 pub(crate) fn pair() -> Pair {
@@ -81,7 +86,10 @@ pub(crate) fn pair() -> Pair {
     let junk = Junk::default();
     network.serve(&server, junk.service());
     let end = network.end(&client, "S0");
-    Pair { network, server, client, junk, end }
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let sink = events.clone();
+    network.observe(move |event| sink.lock().push(event.kind));
+    Pair { network, server, client, junk, end, events }
 }
 
 impl Pair {
@@ -97,16 +105,22 @@ impl Pair {
         let started = sim::elapsed();
         Pending(self.client.spawn(move || {
             let result = end.call(&request);
-            (result, sim::elapsed().checked_sub(started).expect("time passes"))
+            (result, since(started))
         }))
     }
 
-    /// Collects the kinds of all events from now on.
-    pub(crate) fn events(&self) -> Arc<Mutex<Vec<NetEventKind>>> {
-        let events = Arc::new(Mutex::new(Vec::new()));
-        let sink = events.clone();
-        self.network.observe(move |event| sink.lock().push(event.kind));
-        events
+    /// As [`call_in_background`](Self::call_in_background), and returns when the call has come as
+    /// far as `kind`.
+    pub(crate) fn call_until<R: Rpc + Clone>(&self, kind: NetEventKind, request: &R) -> Pending<R> {
+        let seen = self.seen(kind);
+        let call = self.call_in_background(request);
+        wait_until(|| self.seen(kind) > seen);
+        call
+    }
+
+    /// How many events of this kind there were.
+    pub(crate) fn seen(&self, kind: NetEventKind) -> usize {
+        self.events.lock().iter().filter(|&&event| event == kind).count()
     }
 }
 
@@ -128,7 +142,30 @@ pub(crate) fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// Tells the story on several seeds; each must end well.
+/// The time that has passed since then.
+pub(crate) fn since(then: Duration) -> Duration {
+    sim::elapsed().checked_sub(then).expect("time does not go back")
+}
+
+/// Sleeps in small steps until it is so. Whoever waits in vain meets the time limit of the run.
+pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        time::sleep(Duration::from_micros(200));
+    }
+}
+
+/// A bound from above: exact in the simulation; the wall clock's machine may be busy.
+pub(crate) fn at_most(limit: Duration) -> Duration {
+    if sim::active() { limit } else { limit + Duration::from_mins(1) }
+}
+
+/// One of two, by the engine: what costs nothing in virtual time may take too long on the wall
+/// clock.
+pub(crate) fn simulated_or_real<T>(simulated: T, real: T) -> T {
+    if sim::active() { simulated } else { real }
+}
+
+/// Tells the story on several seeds of the simulation; each must end well.
 #[track_caller]
 pub(crate) fn on_seeds(seeds: u64, story: impl Fn() + Clone + Send + 'static) {
     for seed in 0..seeds {
@@ -138,4 +175,23 @@ pub(crate) fn on_seeds(seeds: u64, story: impl Fn() + Clone + Send + 'static) {
             panic!("seed {seed}: {failure}");
         }
     }
+}
+
+/// Tells the story on OS threads and the wall clock, once.
+#[track_caller]
+pub(crate) fn really(story: impl FnOnce() + Send + 'static) {
+    let time_limit = Some(Duration::from_mins(5));
+    let config = Config { time_limit, engine: Engine::Real, ..Config::with_seed(1) };
+    let outcome = sim::run(config, story);
+    if let Err(failure) = outcome.result {
+        panic!("on the real engine: {failure}");
+    }
+    assert_eq!(outcome.report.warnings, Vec::<String>::new());
+}
+
+/// Tells the story on several seeds of the simulation, and once on the real engine.
+#[track_caller]
+pub(crate) fn on_both_engines(seeds: u64, story: impl Fn() + Clone + Send + 'static) {
+    on_seeds(seeds, story.clone());
+    really(story);
 }
