@@ -1,6 +1,6 @@
 //! The graded tests, one file a part. `cargo test 3A` runs part 3A.
 //!
-//! Each test is a story told in the language of [`labtests`], run on several seeds; its title, part
+//! Each test is a story told in the language of [`labtester`], run on several seeds; its title, part
 //! and points stand beside it. A failure's last line repeats the failing run.
 
 #![allow(missing_docs, reason = "tests are found by their paths")]

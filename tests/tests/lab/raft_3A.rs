@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use labrpc::{Conditions, DelayRange};
-use labtests::Lab;
-use labtests::expect::ELECTION_TIMEOUT;
+use labtester::Lab;
+use labtester::expect::ELECTION_TIMEOUT;
 use raftapi::{ServerId, Term};
 use rand::RngExt as _;
 

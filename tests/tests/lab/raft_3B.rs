@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use labrt::{sim, thread};
-use labtests::expect::{COMMIT, ELECTION_TIMEOUT};
-use labtests::{Cluster, Failure, Lab};
+use labtester::expect::{COMMIT, ELECTION_TIMEOUT};
+use labtester::{Cluster, Failure, Lab};
 use raftapi::{EntryId, LogIndex, ServerId};
 use rand::RngExt as _;
 
@@ -37,7 +37,7 @@ fn basic_agree() {
                 .expected(format!(
                     "the leader applies a command {} after start(), on average of {COMMANDS}: a \
                      message takes half a millisecond here (Raft 5.3)",
-                    labtests::text::span(LATENCY)
+                    labtester::text::span(LATENCY)
                 ))
                 .happened(format!("it took {} ms", mean.as_millis()))
                 .look_at("what start() wakes; what a new entry waits for before it is sent")

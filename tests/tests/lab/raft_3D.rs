@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use labrt::time::Instant;
-use labtests::expect::AGREEMENT;
-use labtests::text::{at, span};
-use labtests::{Cluster, Failure, Lab, takes_snapshot_at};
+use labtester::expect::AGREEMENT;
+use labtester::text::{at, span};
+use labtester::{Cluster, Failure, Lab, takes_snapshot_at};
 use raftapi::{LogIndex, ServerId};
 use rand::RngExt as _;
 

@@ -4,9 +4,9 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use labgob::Bytes;
-use labtests::log::Columns;
-use labtests::record::pass_line;
-use labtests::{
+use labtester::log::Columns;
+use labtester::record::pass_line;
+use labtester::{
     Applied, Elections, Failure, Lab, Record, Report, Seed, Seeds, Settings, Topics, Verdict,
 };
 use raftapi::{EntryId, LogIndex, ServerId, Term};

@@ -50,6 +50,7 @@ pub mod record;
 pub mod report;
 mod service;
 pub mod settings;
+mod task;
 pub mod text;
 mod watch;
 

@@ -8,7 +8,7 @@ use labrpc::{ClientEnd, Conditions, Network, Stats};
 use labrt::node::Node;
 use labrt::sync::Mutex;
 use labrt::time::{self, Duration, Instant};
-use labrt::{channel, rand, thread};
+use labrt::{channel, rand};
 use raft::Raft;
 use raftapi::{EntryId, Persister, ServerId, Term};
 
@@ -16,6 +16,7 @@ use crate::checker::{Checker, Measures};
 use crate::log;
 use crate::report::Failure;
 use crate::service::Service;
+use crate::task;
 use crate::text::{at, command as show, span};
 use crate::watch;
 
@@ -292,10 +293,7 @@ impl Cluster {
                 checker: Arc::clone(&shared.checker),
                 takes_snapshots: shared.setup.snapshots,
             };
-            thread::Builder::new()
-                .name("tester: service".to_owned())
-                .spawn(move || service.run(&applies))
-                .expect("a simulation can start a task");
+            task::start("service", move || service.run(&applies));
             raft
         });
         let raft = started.expect("nobody kills a node that has just been made");

@@ -294,7 +294,7 @@ fn too_busy(report: &sim::Report) -> Option<Failure> {
     })
 }
 
-/// The busiest test needs a tenth of that.
+/// The busiest test of a right server needs a fifth of that.
 const SWITCHES_PER_SECOND: u64 = 100_000;
 
 fn nondeterministic(message: &str) -> Failure {

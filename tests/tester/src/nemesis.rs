@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use labrpc::NetEventKind;
+use labrt::channel;
 use labrt::rand::stream;
-use labrt::{channel, thread};
 use raftapi::ServerId;
 use rand::RngExt as _;
 
 use crate::cluster::Cluster;
+use crate::task;
 
 /// Crashes servers for as long as it is kept.
 #[must_use = "it ends when it is dropped"]
@@ -44,18 +45,14 @@ impl Cluster {
             }
         });
         let cluster = self.clone();
-        let strike = move || {
+        task::start("nemesis", move || {
             for victim in next_victim {
                 if cluster.is_connected(victim) {
                     cluster.restart(victim);
                     cluster.connect(victim);
                 }
             }
-        };
-        thread::Builder::new()
-            .name("tester: nemesis".to_owned())
-            .spawn(strike)
-            .expect("a simulation can start a task");
+        });
         Nemesis { active }
     }
 }

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use labrpc::{NetEvent, NetEventKind, Network};
 use labrt::channel::{self, Sender};
+use labrt::event;
 use labrt::time::Duration;
-use labrt::{event, thread};
 use raftapi::ServerId;
 
 use crate::checker::Measures;
-use crate::nemesis;
+use crate::{nemesis, task};
 
 /// So long after a message the servers are looked at: time enough for the handler to have run, and
 /// less than any message takes, so that what a message did is seen before the next one arrives.
@@ -38,24 +38,18 @@ pub(crate) fn start(
     let pending =
         Arc::new(Pending { servers: AtomicU64::new(0), called: AtomicBool::new(false), bell });
 
-    let watcher = {
-        let pending = Arc::clone(&pending);
-        move || {
-            while rings.recv().is_ok() {
-                pending.called.store(false, Ordering::Relaxed);
-                let mut servers = pending.servers.swap(0, Ordering::Relaxed);
-                while servers != 0 {
-                    let server = servers.trailing_zeros();
-                    servers &= servers - 1;
-                    look(ServerId(server as usize));
-                }
+    let seen = Arc::clone(&pending);
+    task::start("watcher", move || {
+        while rings.recv().is_ok() {
+            seen.called.store(false, Ordering::Relaxed);
+            let mut servers = seen.servers.swap(0, Ordering::Relaxed);
+            while servers != 0 {
+                let server = servers.trailing_zeros();
+                servers &= servers - 1;
+                look(ServerId(server as usize));
             }
         }
-    };
-    thread::Builder::new()
-        .name("tester: watcher".to_owned())
-        .spawn(watcher)
-        .expect("a simulation can start a task");
+    });
 
     let measures = Arc::clone(measures);
     network.observe(move |event| {

@@ -162,7 +162,10 @@ impl Subscriber for Printer {
         }
         let mut line = Line::default();
         event.record(&mut line);
-        let Line { mut text, fields, from, to } = line;
+        let Line { mut text, fields, method, from, to } = line;
+        if let (Some(from), Some(to)) = (&from, &to) {
+            text = format!("{text} {from}>{to} {method}");
+        }
         text.push_str(&fields);
         // The network has no column of its own; what it does is shown at the end it happens at.
         let at_server = text.starts_with("request delivered") || text.starts_with("reply sent");
@@ -189,6 +192,8 @@ impl Subscriber for Printer {
 struct Line {
     text: String,
     fields: String,
+    /// Of a message: what is called.
+    method: String,
     /// Of a message: who called.
     from: Option<String>,
     /// Of a message: who was called.
@@ -204,13 +209,11 @@ impl Visit for Line {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        match field.name() {
-            "from" => self.from = Some(value.to_owned()),
-            "to" => self.to = Some(value.to_owned()),
-            _ => {}
-        }
         let _ = match field.name() {
             "message" => write!(self.text, "{value}"),
+            "from" => return self.from = Some(value.to_owned()),
+            "to" => return self.to = Some(value.to_owned()),
+            "method" => write!(self.method, "{value}"),
             name => write!(self.fields, " {name}={value}"),
         };
     }
