@@ -26,7 +26,11 @@ determinism: ## each seed twice, then in debug, release and on both backends: th
 	LAB_CHECK=determinism cargo test
 	.ci/same-everywhere
 
+mutants: RUNS := 200
+mutants: ## are wrong Rafts caught, do right ones pass: make mutants ONLY=R01,C05 RUNS=200 JOBS=2
+	cargo run -q -p mutants -- --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
+
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep determinism ci
+.PHONY: help $(PARTS) test lint sweep mutants determinism ci

@@ -1,0 +1,176 @@
+//! Tests of the tests: is every wrong Raft failed, and every right one passed?
+//!
+//! ```text
+//!  wrong/*.patch ─┐   target/mutants/job1/                          target/mutants/results/*.json
+//!                 ├─▶ a copy of the workspace ─build─▶ 28 tests ──▶ who failed, after how many seeds
+//!  right/*.patch ─┘   with one patch applied           LAB_RUNS     ──▶ TABLE.md
+//! ```
+//!
+//! ```text
+//! make mutants                        every patch, 200 seeds of every test
+//! make mutants ONLY=R01,C05 RUNS=1000 these two
+//! ```
+//!
+//! A patch is a header and a unified diff against `raft/src`; [`mutant`] reads it. A wrong Raft is
+//! *caught* if some graded test fails on some of its seeds. It is first given few seeds, and more
+//! only while nothing has failed. A right Raft gets all seeds of all tests, and must fail none.
+//!
+//! A result is kept under a hash of the sources and the patch. What was not changed is not run
+//! again, so an interrupted run goes on where it was.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `mutant.rs` | a patch file: its header, its diff, applying it |
+//! | `sources.rs` | the workspace's files, their hash, a copy that is brought up to date |
+//! | `trial.rs` | builds the tests of a copy, runs them, reads their records |
+//! | `table.rs` | lines, sums, the Markdown table |
+//!
+//! Not here: what a test checks. That is in `tests/src` and `tests/tests`.
+
+mod mutant;
+mod sources;
+mod table;
+mod trial;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use clap::Parser;
+use parking_lot::Mutex;
+
+use crate::mutant::Mutant;
+use crate::sources::Sources;
+use crate::table::Outcome;
+use crate::trial::{Plan, Workshop};
+
+/// Runs the graded tests on wrong Rafts, which must fail, and on unusual right ones, which must
+/// pass.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Numbers of the patches to run, separated by commas, such as R01,C05; also R or C for all of
+    /// a kind. Everything, if nothing is said.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Seeds of each test.
+    #[arg(long, default_value_t = 200)]
+    runs: u64,
+    /// Patches that are run at the same time.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=2))]
+    jobs: u64,
+    /// Seconds of wall time for one patch, building included.
+    #[arg(long, default_value_t = 1200)]
+    limit: u64,
+    /// Build the tests with this cargo profile.
+    #[arg(long, default_value = "dev")]
+    profile: String,
+    /// Run also what a kept result answers.
+    #[arg(long)]
+    again: bool,
+    /// Only check that every patch applies; build and run nothing.
+    #[arg(long)]
+    check: bool,
+    /// The workspace.
+    #[arg(long, default_value = ".")]
+    root: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("mutants: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether everything is as it should be.
+fn run(options: &Options) -> Result<bool, String> {
+    let home = options.root.join("tests/mutants");
+    let all = Mutant::read_all(&home)?;
+    let chosen: Vec<&Mutant> = all.iter().filter(|mutant| is_chosen(mutant, options)).collect();
+    if chosen.is_empty() {
+        return Err(format!("there is no patch {}", options.only.join(", ")));
+    }
+    let sources = Sources::read(&options.root)?;
+    if options.check {
+        return Ok(check(&chosen, &sources));
+    }
+
+    let place = options.root.join("target/mutants");
+    let results = place.join("results");
+    fs::create_dir_all(&results).map_err(|e| format!("{}: {e}", results.display()))?;
+    let plan = Plan {
+        runs: options.runs,
+        limit: Duration::from_secs(options.limit),
+        threads: if options.jobs == 1 { 2 } else { 1 },
+        profile: &options.profile,
+    };
+    let outcomes = Mutex::new(BTreeMap::new());
+    let next = AtomicUsize::new(0);
+    #[expect(clippy::disallowed_methods, reason = "no simulation runs in this process")]
+    std::thread::scope(|scope| {
+        for job in 1..=options.jobs {
+            let (chosen, sources, results, next) = (&chosen, &sources, &results, &next);
+            let (outcomes, place) = (&outcomes, place.join(format!("job{job}")));
+            scope.spawn(move || {
+                let workshop = Workshop::new(place);
+                while let Some(mutant) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let key = sources.key(mutant);
+                    let kept = results.join(format!("{}.json", mutant.id()));
+                    let outcome = table::read(&kept, &key, plan.runs).filter(|_| !options.again);
+                    let outcome = outcome.unwrap_or_else(|| {
+                        let outcome = workshop.try_out(mutant, sources, plan);
+                        table::write(&kept, &key, plan.runs, &outcome);
+                        outcome
+                    });
+                    table::print_line(mutant, &outcome);
+                    outcomes.lock().insert(mutant.id(), outcome);
+                }
+            });
+        }
+    });
+
+    let outcomes = outcomes.into_inner();
+    let rows: Vec<(&Mutant, &Outcome)> =
+        chosen.iter().map(|mutant| (*mutant, &outcomes[&mutant.id()])).collect();
+    table::print_sums(&rows);
+    if rows.len() == all.len() {
+        write(&home.join("TABLE.md"), &table::markdown(&rows, options.runs))?;
+    }
+    Ok(rows.iter().all(|(mutant, outcome)| outcome.is_right_for(mutant.is_wrong())))
+}
+
+fn is_chosen(mutant: &Mutant, options: &Options) -> bool {
+    let wanted = |only: &String| {
+        mutant.number.eq_ignore_ascii_case(only)
+            || (only.len() == 1 && mutant.number.starts_with(&only.to_ascii_uppercase()))
+    };
+    options.only.is_empty() || options.only.iter().any(wanted)
+}
+
+/// Applies every patch, in memory.
+fn check(chosen: &[&Mutant], sources: &Sources) -> bool {
+    let mut good = true;
+    for mutant in chosen {
+        if let Err(problem) = sources.patched(mutant) {
+            table::say(&format!("{}  {problem}\n", mutant.id()));
+            good = false;
+        }
+    }
+    table::say(&format!(
+        "{} patches, {}\n",
+        chosen.len(),
+        if good { "all apply" } else { "some do not apply" }
+    ));
+    good
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
+}

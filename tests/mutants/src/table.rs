@@ -1,0 +1,223 @@
+//! What came of it: kept results, lines, sums, and the Markdown table.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::mutant::Mutant;
+use crate::trial::Failed;
+
+/// What came of running all tests on one patch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// Some tests failed; the soonest comes first.
+    Failed { failed: Vec<Failed> },
+    /// No test failed on so many seeds.
+    Passed { seeds: u64 },
+    /// No test had failed when the time was over; each had passed so many seeds.
+    OutOfTime { seeds: u64 },
+    /// The patch does not apply, or does not compile.
+    NotRun { problem: String },
+}
+
+impl Outcome {
+    /// Is it what it should be for a wrong, or a right, Raft?
+    pub(crate) fn is_right_for(&self, wrong: bool) -> bool {
+        match self {
+            Outcome::Failed { .. } => wrong,
+            Outcome::Passed { .. } => !wrong,
+            Outcome::OutOfTime { .. } | Outcome::NotRun { .. } => false,
+        }
+    }
+
+    fn word(&self, wrong: bool) -> &'static str {
+        match self {
+            Outcome::Failed { .. } if wrong => "caught",
+            Outcome::Failed { .. } => "FAILED",
+            Outcome::Passed { .. } if wrong => "NOT CAUGHT",
+            Outcome::Passed { .. } => "passed",
+            Outcome::OutOfTime { .. } => "OUT OF TIME",
+            Outcome::NotRun { .. } => "NOT RUN",
+        }
+    }
+}
+
+/// A result as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    key: String,
+    runs: u64,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+/// The kept result, if it is of these sources and this patch, and answers for so many seeds.
+pub(crate) fn read(file: &Path, key: &str, runs: u64) -> Option<Outcome> {
+    let kept: Kept = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
+    let answers = match &kept.outcome {
+        // What failed within so many seeds fails within more.
+        Outcome::Failed { failed } => failed.first().is_some_and(|first| first.seeds <= runs),
+        Outcome::Passed { seeds } => *seeds >= runs,
+        Outcome::OutOfTime { .. } | Outcome::NotRun { .. } => false,
+    };
+    (kept.key == key && answers).then_some(kept.outcome)
+}
+
+/// Keeps a result. Not being able to costs time later, and nothing else.
+pub(crate) fn write(file: &Path, key: &str, runs: u64, outcome: &Outcome) {
+    let kept = Kept { key: key.to_owned(), runs, outcome: outcome.clone() };
+    let text = serde_json::to_string_pretty(&kept).unwrap_or_default();
+    if let Err(error) = fs::write(file, text) {
+        eprintln!("{}: {error}", file.display());
+    }
+}
+
+/// Prints to the terminal, or to whoever reads this program.
+pub(crate) fn say(text: &str) {
+    // Nothing sensible can be done if nobody listens.
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// One line for one patch.
+pub(crate) fn print_line(mutant: &Mutant, outcome: &Outcome) {
+    let word = outcome.word(mutant.is_wrong());
+    let mut line =
+        format!("{:<31} {:<2} {:<11} {word:<11} ", mutant.id(), mutant.part, mutant.kind);
+    let _ = match outcome {
+        Outcome::Failed { failed } => write!(line, "{}", describe(failed, 3)),
+        Outcome::Passed { seeds } | Outcome::OutOfTime { seeds } => write!(line, "{seeds} seeds"),
+        Outcome::NotRun { problem } => write!(line, "{problem}"),
+    };
+    line.push('\n');
+    say(&line);
+}
+
+/// "1 seed: test (safety: title), ..., +2 more".
+fn describe(failed: &[Failed], most: usize) -> String {
+    let Some(first) = failed.first() else { return String::new() };
+    let seeds =
+        if first.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", first.seeds) };
+    let mut text = format!("{seeds}: {} ({}: {})", first.test, first.verdict, first.title);
+    for other in failed.iter().skip(1).take(most - 1) {
+        let _ = write!(text, ", {} ({})", other.test, other.verdict);
+    }
+    if failed.len() > most {
+        let _ = write!(text, ", +{} more", failed.len() - most);
+    }
+    text
+}
+
+/// How many of the wrong ones were caught, by part and by type; and how many right ones passed.
+pub(crate) fn print_sums(rows: &[(&Mutant, &Outcome)]) {
+    say(&format!("\n{}", sums(rows)));
+}
+
+fn sums(rows: &[(&Mutant, &Outcome)]) -> String {
+    let mut cells: BTreeMap<(&str, &str), (usize, usize)> = BTreeMap::new();
+    let mut missed_by_go = (0, 0);
+    let mut right = (0, 0);
+    for (mutant, outcome) in rows {
+        let good = usize::from(outcome.is_right_for(mutant.is_wrong()));
+        if !mutant.is_wrong() {
+            right = (right.0 + good, right.1 + 1);
+            continue;
+        }
+        for part in [mutant.part.as_str(), "all"] {
+            for kind in [mutant.kind.as_str(), "all"] {
+                let cell = cells.entry((part, kind)).or_default();
+                *cell = (cell.0 + good, cell.1 + 1);
+            }
+        }
+        if matches!(mutant.go.as_str(), "rarely" | "never") {
+            missed_by_go = (missed_by_go.0 + good, missed_by_go.1 + 1);
+        }
+    }
+    let show = |(good, all): (usize, usize)| {
+        if all == 0 { "-".to_owned() } else { format!("{good} of {all}") }
+    };
+    let mut text = String::from("| wrong, and caught |");
+    for kind in KINDS {
+        let _ = write!(text, " {kind} |");
+    }
+    text.push_str("\n| --- |");
+    text.push_str(&" --- |".repeat(KINDS.len()));
+    for part in ["3A", "3B", "3C", "3D", "all"] {
+        let _ = write!(text, "\n| {part} |");
+        for kind in KINDS {
+            let _ =
+                write!(text, " {} |", show(cells.get(&(part, kind)).copied().unwrap_or_default()));
+        }
+    }
+    let _ = write!(
+        text,
+        "\n\nOf those that the original's tests rarely or never fail, {} are caught. \
+         Of the right ones, {} pass.\n",
+        show(missed_by_go),
+        show(right)
+    );
+    text
+}
+
+const KINDS: [&str; 7] =
+    ["safety", "liveness", "persistence", "concurrency", "performance", "resource", "all"];
+
+/// The table as a file of this folder.
+pub(crate) fn markdown(rows: &[(&Mutant, &Outcome)], runs: u64) -> String {
+    let mut text = format!(
+        "# Wrong Rafts and right ones\n\n\
+         Made by `make mutants RUNS={runs}`; do not edit. *Seeds* is the smallest number of seeds \
+         after which some graded test failed; *go* is how often the original's tests fail it.\n\n{}\n\
+         ## Wrong\n\n\
+         | number | name | paper | part | type | go | seeds | first failure | tests that fail |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        sums(rows)
+    );
+    for (mutant, outcome) in rows.iter().filter(|(mutant, _)| mutant.is_wrong()) {
+        let (seeds, first, all) = match outcome {
+            Outcome::Failed { failed } => {
+                let first = &failed[0];
+                let tests: Vec<&str> = failed.iter().map(|failed| short(&failed.test)).collect();
+                let what = format!("{}: {}", first.verdict, first.title);
+                (first.seeds.to_string(), what, list(&tests))
+            }
+            other => ("-".to_owned(), format!("**{}**", other.word(true)), String::new()),
+        };
+        let Mutant { number, name, paper, part, kind, go, .. } = mutant;
+        let _ = writeln!(
+            text,
+            "| {number} | [{name}](wrong/{}.patch) | {paper} | {part} | {kind} | {go} | {seeds} | {first} | {all} |",
+            mutant.id()
+        );
+    }
+    text.push_str("\n## Right, though unusual\n\n| number | name | what | result |\n| --- | --- | --- | --- |\n");
+    for (mutant, outcome) in rows.iter().filter(|(mutant, _)| !mutant.is_wrong()) {
+        let result = match outcome {
+            Outcome::Passed { seeds } => format!("passes {seeds} seeds of every test"),
+            Outcome::Failed { failed } => format!("**FAILS** {}", describe(failed, 3)),
+            other => format!("**{}**", other.word(false)),
+        };
+        let Mutant { number, name, what, .. } = mutant;
+        let _ = writeln!(
+            text,
+            "| {number} | [{name}](right/{}.patch) | {what} | {result} |",
+            mutant.id()
+        );
+    }
+    text
+}
+
+/// `3A::re_election` of `raft_3A::re_election`.
+fn short(test: &str) -> &str {
+    test.strip_prefix("raft_").unwrap_or(test)
+}
+
+fn list(tests: &[&str]) -> String {
+    const MOST: usize = 5;
+    let shown = tests.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+    if tests.len() > MOST { format!("{shown}, +{} more", tests.len() - MOST) } else { shown }
+}
