@@ -7,8 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use labrpc::Conditions;
-use labrt::sim::{self, Config, FailureKind, Outcome, TaskInfo};
+use labrt::sim::{self, Config, Engine, FailureKind, Outcome, TaskInfo};
 use labrt::time::Duration;
+use parking_lot::Mutex;
 
 use crate::checker::Measures;
 use crate::cluster::{Cluster, Setup, UNRELIABLE};
@@ -115,13 +116,20 @@ impl Lab {
         story: F,
         settings: &Settings,
     ) -> Record {
-        let again = self.again(name, seed);
+        let again = self.again(name, seed, settings.engine);
+        // On the wall clock tests run one at a time: side by side they would slow each other down.
+        let _alone = (settings.engine == Engine::Real).then(|| ALONE.lock());
         let _turn = settings
             .log
             .as_ref()
             .map(|topics| log::begin(topics, &format!("{name}, seed {seed}"), self.setup.servers));
         let measures = Arc::new(Measures::default());
-        let config = Config { time_limit: Some(self.time_limit), ..Config::with_seed(seed.0) };
+        let config = Config {
+            time_limit: Some(self.time_limit),
+            engine: settings.engine,
+            backend: settings.backend,
+            ..Config::with_seed(seed.0)
+        };
         let body = {
             let measures = Arc::clone(&measures);
             move || {
@@ -178,9 +186,12 @@ impl Lab {
     }
 
     /// The command that repeats a run. `--exact`, because one test's name may begin another's.
-    fn again(self, name: &str, seed: Seed) -> String {
+    ///
+    /// On the wall clock the seed decides only part of a run; it may well pass the next time.
+    fn again(self, name: &str, seed: Seed, engine: Engine) -> String {
         let ignored = if self.ignored { " --ignored" } else { "" };
-        format!("LAB_SEED={seed} cargo test {name} -- --exact{ignored}")
+        let clock = if engine == Engine::Real { "LAB_CLOCK=real " } else { "" };
+        format!("{clock}LAB_SEED={seed} cargo test {name} -- --exact{ignored}")
     }
 
     /// What ended the run, as a failure of the test and the words to count it by.
@@ -217,6 +228,9 @@ impl Lab {
             .look_at("the tasks above: which of them waits for something that never comes")
     }
 }
+
+/// Held by the test that runs on the wall clock.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// `raft_3A::re_election`, from the type of the story: `lab::raft_3A::re_election::{{closure}}`.
 /// Better than the thread's name, which is `main` if tests run one after the other.

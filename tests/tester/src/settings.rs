@@ -4,6 +4,8 @@ use std::env;
 use std::fmt;
 use std::path::PathBuf;
 
+use labrt::sim::{Backend, Engine};
+
 use crate::record::Seed;
 
 /// How often each test runs, and with what.
@@ -17,6 +19,10 @@ pub struct Settings {
     pub log: Option<Topics>,
     /// Run each seed twice and compare (`LAB_CHECK=determinism`).
     pub check_determinism: bool,
+    /// A simulation, or OS threads and the wall clock (`LAB_CLOCK=real`).
+    pub engine: Engine,
+    /// What the simulation's tasks are made of (`LAB_BACKEND=threads`).
+    pub backend: Backend,
 }
 
 /// Which seeds a test runs on.
@@ -64,6 +70,9 @@ impl Settings {
     /// Seeds per test when nothing is said.
     pub const DEFAULT_RUNS: u64 = 10;
 
+    /// The same on the wall clock, where a run takes its time.
+    pub const DEFAULT_REAL_RUNS: u64 = 1;
+
     /// Reads the process's environment.
     ///
     /// # Errors
@@ -82,7 +91,22 @@ impl Settings {
         let get = |name| lookup(name).filter(|value| !value.is_empty());
         let bad = |variable, value, accepted| Err(BadSetting { variable, value, accepted });
 
-        let mut seeds = Seeds::Derived(Settings::DEFAULT_RUNS);
+        let engine = match get("LAB_CLOCK") {
+            None => Engine::Simulated,
+            Some(value) if value == "virtual" => Engine::Simulated,
+            Some(value) if value == "real" => Engine::Real,
+            Some(value) => return bad("LAB_CLOCK", value, "it takes `real` or `virtual`"),
+        };
+        let backend = match get("LAB_BACKEND") {
+            None => Backend::Coroutines,
+            Some(value) if value == "coroutines" => Backend::Coroutines,
+            Some(value) if value == "threads" => Backend::Threads,
+            Some(value) => return bad("LAB_BACKEND", value, "it takes `coroutines` or `threads`"),
+        };
+        let mut seeds = Seeds::Derived(match engine {
+            Engine::Simulated => Settings::DEFAULT_RUNS,
+            Engine::Real => Settings::DEFAULT_REAL_RUNS,
+        });
         if let Some(value) = get("LAB_RUNS") {
             match value.parse() {
                 Ok(runs) if runs > 0 => seeds = Seeds::Derived(runs),
@@ -97,6 +121,9 @@ impl Settings {
         }
         let check_determinism = match get("LAB_CHECK") {
             None => false,
+            Some(value) if value == "determinism" && engine == Engine::Real => {
+                return bad("LAB_CHECK", value, "no two runs on the wall clock are the same");
+            }
             Some(value) if value == "determinism" => true,
             Some(value) => return bad("LAB_CHECK", value, "it takes `determinism`"),
         };
@@ -119,6 +146,8 @@ impl Settings {
             records: get("LAB_RECORDS").map(PathBuf::from),
             log,
             check_determinism,
+            engine,
+            backend,
         })
     }
 
@@ -135,11 +164,7 @@ impl Settings {
 const SEED: &str = "it takes the seed of a run, in hexadecimal (0x5eed) or decimal (24301)";
 
 /// Variables of the design that nothing serves so far.
-const NOT_THERE_YET: [(&str, &str); 3] = [
-    ("LAB_CLOCK", "the real clock is not there yet, every run is simulated; unset it"),
-    ("LAB_BACKEND", "a choice of backends is not there yet; unset it"),
-    ("LAB_TRACE", "the timeline is not there yet; unset it"),
-];
+const NOT_THERE_YET: [(&str, &str); 1] = [("LAB_TRACE", "the timeline is not there yet; unset it")];
 
 impl fmt::Display for Topics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use labgob::Bytes;
+use labrt::sim::{Backend, Engine};
 use labtester::log::Columns;
 use labtester::record::pass_line;
 use labtester::{
@@ -129,13 +130,25 @@ fn a_wrong_value_is_named() {
         ("LAB_RUNS", "abc", "it takes a number of seeds, 1 or more"),
         ("LAB_RUNS", "0", "it takes a number of seeds, 1 or more"),
         ("LAB_CHECK", "all", "it takes `determinism`"),
-        ("LAB_CLOCK", "real", "the real clock is not there yet, every run is simulated; unset it"),
-        ("LAB_BACKEND", "threads", "a choice of backends is not there yet; unset it"),
+        ("LAB_CLOCK", "wall", "it takes `real` or `virtual`"),
+        ("LAB_BACKEND", "fibers", "it takes `coroutines` or `threads`"),
     ];
     for (variable, value, accepted) in wrong {
         let error = settings(&[(variable, value)]).unwrap_err();
         assert_eq!(error, format!("{variable}={value} is not understood: {accepted}"));
     }
+}
+
+/// On the wall clock a test runs once unless more is asked for, and cannot be compared with itself.
+#[test]
+fn the_real_clock_changes_what_makes_sense() {
+    let read = settings(&[("LAB_CLOCK", "real")]).unwrap();
+    assert_eq!((read.engine, read.seeds), (Engine::Real, Seeds::Derived(1)));
+    let read = settings(&[("LAB_CLOCK", "real"), ("LAB_RUNS", "3")]).unwrap();
+    assert_eq!(read.seeds, Seeds::Derived(3));
+    let error = settings(&[("LAB_CLOCK", "real"), ("LAB_CHECK", "determinism")]).unwrap_err();
+    assert!(error.ends_with("no two runs on the wall clock are the same"), "{error}");
+    assert_eq!(settings(&[("LAB_BACKEND", "threads")]).unwrap().backend, Backend::Threads);
 }
 
 #[test]
