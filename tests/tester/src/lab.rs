@@ -41,6 +41,7 @@ pub struct Lab {
     setup: Setup,
     time_limit: Duration,
     ignored: bool,
+    no_locked_calls: bool,
 }
 
 impl Lab {
@@ -51,7 +52,15 @@ impl Lab {
     /// network, no snapshots.
     pub const fn new(part: &'static str, title: &'static str, points: u32) -> Lab {
         let setup = Setup { servers: 3, conditions: Conditions::reliable(), snapshots: false };
-        Lab { part, title, points, setup, time_limit: Lab::TIME_LIMIT, ignored: false }
+        Lab {
+            part,
+            title,
+            points,
+            setup,
+            time_limit: Lab::TIME_LIMIT,
+            ignored: false,
+            no_locked_calls: false,
+        }
     }
 
     /// So many servers.
@@ -72,6 +81,12 @@ impl Lab {
     /// Another limit of virtual time.
     pub const fn time_limit(self, time_limit: Duration) -> Lab {
         Lab { time_limit, ..self }
+    }
+
+    /// A lock held across a call fails the test, even if nothing came of it. (Otherwise it is named
+    /// below the report of a test that failed for another reason.)
+    pub const fn no_locked_calls(self) -> Lab {
+        Lab { no_locked_calls: true, ..self }
     }
 
     /// The test is marked `#[ignore]`, so the command that repeats it must ask for that.
@@ -102,6 +117,9 @@ impl Lab {
             }
             if let Some(report) = &record.report {
                 eprintln!("{report}");
+                for warning in &record.warnings {
+                    eprintln!("  besides    {warning}");
+                }
                 fail()
             }
             passed.push(record);
@@ -150,7 +168,7 @@ impl Lab {
 
         let (failure, signature, report) = match outcome {
             Ok(Outcome { result: Ok(()), report }) => {
-                let failure = too_busy(&report);
+                let failure = too_busy(&report).or_else(|| self.locked_call(&report));
                 let signature = failure.as_ref().map(|failure| failure.title.clone());
                 (failure, signature, report)
             }
@@ -181,6 +199,7 @@ impl Lab {
             commands: measures.commands.load(Ordering::Relaxed),
             switches: report.switches,
             trace: format!("{:016x}", report.trace_hash),
+            warnings: report.warnings,
             artefacts: Vec::new(),
         }
     }
@@ -219,6 +238,19 @@ impl Lab {
             None => failure.title.clone(),
         };
         (failure, signature)
+    }
+
+    /// A lock that was held across a call, if this test asks that none is.
+    fn locked_call(self, report: &sim::Report) -> Option<Failure> {
+        let warning = report.warnings.iter().find(|warning| warning.contains("is held across"))?;
+        self.no_locked_calls.then(|| {
+            Failure::liveness("a lock is held across a call")
+                .expected(
+                    "whoever must answer may need that lock: no lock is held while a call waits",
+                )
+                .happened(warning)
+                .look_at("the two lines above: let go of the guard before the call")
+        })
     }
 
     fn too_long(self, when: Duration, message: &str) -> Failure {

@@ -100,6 +100,8 @@ pub struct Record {
     pub switches: u64,
     /// Equal for two runs that took the same steps, in hexadecimal.
     pub trace: String,
+    /// What was seen that is no failure but deserves a look, such as a lock held across a call.
+    pub warnings: Vec<String>,
     /// Files that were written about the run.
     pub artefacts: Vec<String>,
 }

@@ -71,6 +71,7 @@ fn record(virtual_seconds: f64, rpcs: u64) -> Record {
         commands: 7,
         switches: 9,
         trace: "0".into(),
+        warnings: vec![],
         artefacts: vec![],
     }
 }
@@ -358,6 +359,33 @@ fn fails_on_purpose() {
         }
         cluster.expect_agreement(3);
     });
+}
+
+/// Waits for something with a lock in its hand. Run by the test below.
+#[test]
+#[ignore = "it fails"]
+fn waits_with_a_lock_on_purpose() {
+    Lab::new("self", "a lock", 0).ignored().no_locked_calls().run(|_| {
+        let mutex = labrt::sync::Mutex::new(());
+        let (reply, wait) = labrt::oneshot::channel();
+        labrt::event::after(Duration::from_millis(1), move || reply.send(()));
+        let _guard = mutex.lock();
+        wait.wait().unwrap();
+    });
+}
+
+/// A lock held across a call fails a test that asks for it, with both lines; and whatever else fails,
+/// it is named below the report.
+#[test]
+fn a_lock_held_across_a_call_is_reported() {
+    let binary = std::env::current_exe().unwrap();
+    let ignored = ["tester::waits_with_a_lock_on_purpose", "--exact", "--ignored"];
+    let output = run(Command::new(binary).args(ignored));
+    let report = report(&output);
+    assert!(report.starts_with("a lock is held across a call\n"), "{report}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let besides = printed.lines().find(|line| line.starts_with("  besides ")).unwrap();
+    assert_eq!(besides.matches("tests/tests/lab/tester.rs:").count(), 2, "{besides}");
 }
 
 /// The command on a report's last line, given to a shell, shows the same failure at the same
