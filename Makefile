@@ -30,7 +30,13 @@ mutants: RUNS := 200
 mutants: ## are wrong Rafts caught, do right ones pass: make mutants ONLY=R01,C05 RUNS=200 JOBS=2
 	cargo run -q -p mutants -- --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
+bench: ## what each operation costs, up to a pass of Lab 3 (two minutes)
+	cargo bench -p labbench -- --quiet
+
+figures: ## measured figures against the design's limits, as Markdown (CLEAN=yes: a clean build, too)
+	@cargo run --quiet --release -p labbench --bin figures -- $(if $(CLEAN),--clean)
+
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep mutants determinism ci
+.PHONY: help $(PARTS) test lint sweep mutants determinism bench figures ci

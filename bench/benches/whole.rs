@@ -1,0 +1,42 @@
+//! What is measured once and not a thousand times: memory, and the graded tests.
+
+#![expect(clippy::print_stdout, reason = "its output is its purpose")]
+
+use std::io;
+
+use labbench::{
+    On,
+    lab3::{PARTS, Tests},
+    memory,
+};
+
+fn main() -> io::Result<()> {
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let wanted = |name: &str| filter.as_ref().is_none_or(|filter| name.contains(filter));
+    for (on, tasks) in [(On::Coroutines, 5000), (On::Baton, 1000)] {
+        let name = format!("{on:?}: memory of a parked task");
+        if wanted(&name)
+            && let Some(bytes) = memory::of_a_parked_task(on, tasks)
+        {
+            println!("{name:<48} {bytes:6} bytes");
+        }
+    }
+    if PARTS.iter().any(|part| wanted(&lab3_name(part))) {
+        let tests = Tests::build(true)?;
+        for part in PARTS.into_iter().filter(|part| wanted(&lab3_name(part))) {
+            let pass = tests.run(part, 10, true)?;
+            let seeds = f64::from(u32::try_from(pass.seeds).unwrap_or(u32::MAX));
+            println!(
+                "{:<48} {:8.1} ms of CPU, {:6.1} s of virtual time",
+                lab3_name(part),
+                pass.cpu.as_secs_f64() * 1e3 / seeds,
+                pass.virtual_time.as_secs_f64() / seeds,
+            );
+        }
+    }
+    Ok(())
+}
+
+fn lab3_name(part: &str) -> String {
+    format!("Lab 3: all tests of {part} on one seed")
+}
