@@ -19,6 +19,9 @@ use crate::report::{Failure, Report, Verdict};
 use crate::settings::Settings;
 use crate::text::{at, span};
 
+/// What a test does with a cluster.
+type Story = Arc<dyn Fn(&Cluster) + Send + Sync>;
+
 /// A graded test, before it runs.
 ///
 /// ```ignore
@@ -100,15 +103,19 @@ impl Lab {
     /// # Panics
     ///
     /// If a run fails, after printing its report, or if a `LAB_` variable is not understood.
-    pub fn run<F: Fn(&Cluster) + Copy + Send + Sync + 'static>(self, story: F) {
-        let name = test_name(type_name::<F>());
+    pub fn run<F: Fn(&Cluster) + Send + Sync + 'static>(self, story: F) {
+        // All the rest is compiled once, and not anew for each test.
+        self.run_story(&test_name(type_name::<F>()), &(Arc::new(story) as Story));
+    }
+
+    fn run_story(self, name: &str, story: &Story) {
         let settings = Settings::from_env().unwrap_or_else(|error| {
             eprintln!("{error}");
             fail()
         });
         let mut passed = Vec::new();
-        for seed in settings.seeds_of(&name) {
-            let record = self.run_seed(&name, seed, story, &settings);
+        for seed in settings.seeds_of(name) {
+            let record = self.run_seed(name, seed, story, &settings);
             if let Some(file) = &settings.records
                 && let Err(error) = record.append_to(file)
             {
@@ -127,13 +134,7 @@ impl Lab {
         log::print(&pass_line(&passed));
     }
 
-    fn run_seed<F: Fn(&Cluster) + Copy + Send + Sync + 'static>(
-        self,
-        name: &str,
-        seed: Seed,
-        story: F,
-        settings: &Settings,
-    ) -> Record {
+    fn run_seed(self, name: &str, seed: Seed, story: &Story, settings: &Settings) -> Record {
         let again = self.again(name, seed, settings.engine);
         // On the wall clock tests run one at a time: side by side they would slow each other down.
         let _alone = (settings.engine == Engine::Real).then(|| ALONE.lock());
@@ -149,7 +150,7 @@ impl Lab {
             ..Config::with_seed(seed.0)
         };
         let body = {
-            let measures = Arc::clone(&measures);
+            let (measures, story) = (Arc::clone(&measures), Arc::clone(story));
             move || {
                 measures.reset();
                 let cluster = Cluster::start_up(self.setup, Arc::clone(&measures));
