@@ -5,7 +5,7 @@ use std::panic::{self, AssertUnwindSafe, Location};
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::backend::{Fiber, Fibers, Signal, Step};
-use crate::kernel::{self, EventFn, Kernel, MAIN_NODE, NodeId, Runnable, State, TraceStep};
+use crate::kernel::{self, EventFn, Kernel, MAIN_NODE, NodeId, Runnable, State, Trace};
 use crate::sim::{Failure, Report};
 use crate::task;
 
@@ -14,7 +14,7 @@ pub(crate) struct End {
     pub(crate) failure: Option<Failure>,
     pub(crate) report: Report,
     /// Every step, if the run was recorded.
-    pub(crate) trace: Vec<TraceStep>,
+    pub(crate) trace: Trace,
 }
 
 /// The stacks of all tasks, by slot. Who they belong to is the kernel's business.

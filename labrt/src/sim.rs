@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::backend;
-use crate::kernel::{self, Kernel, TraceStep, TraceWhat};
+use crate::kernel::{self, Kernel, Trace};
 use crate::mode::{Mode, mode};
 use crate::real;
 use crate::scheduler::Scheduler;
@@ -266,11 +266,11 @@ pub fn run<T: Send + 'static>(
 fn run_traced<T: Send + 'static>(
     config: Config,
     main: impl FnOnce() -> T + Send + 'static,
-) -> (Outcome<T>, Vec<TraceStep>) {
+) -> (Outcome<T>, Trace) {
     crate::hook::install();
     let started_at = Location::caller();
     if config.engine == Engine::Real {
-        return (real::run(config, started_at, main), Vec::new());
+        return (real::run(config, started_at, main), Trace::default());
     }
     let beacon = Arc::new(Beacon::default());
     let mut watchdog = Watchdog::new(beacon.clone(), config.patience);
@@ -309,7 +309,10 @@ fn run_traced<T: Send + 'static>(
                     message: stuck.message,
                     payload: None,
                 };
-                return (Outcome { result: Err(failure), report: Report::default() }, Vec::new());
+                return (
+                    Outcome { result: Err(failure), report: Report::default() },
+                    Trace::default(),
+                );
             }
             Err(RecvTimeoutError::Disconnected) => {
                 let panic = thread.join().expect_err("it would have sent its outcome");
@@ -356,22 +359,13 @@ pub fn check_determinism<T: Send + 'static>(
     let config = Config { record: true, ..config.clone() };
     let (first, first_trace) = run_traced(config.clone(), move || main());
     let (second, second_trace) = run_traced(config, move || again());
-    let common = first_trace.iter().zip(&second_trace).take_while(|(a, b)| a == b).count();
-    let steps = (first_trace.get(common), second_trace.get(common));
-    if steps == (None, None) && first.report.trace_hash == second.report.trace_hash {
+    let pairs = first_trace.steps.iter().zip(&second_trace.steps);
+    let step = pairs.take_while(|(a, b)| a == b).count();
+    let both_over = step == first_trace.steps.len() && step == second_trace.steps.len();
+    if both_over && first.report.trace_hash == second.report.trace_hash {
         return Ok(second);
     }
-    Err(Difference { step: common, first: describe(steps.0), second: describe(steps.1) })
-}
-
-fn describe(step: Option<&TraceStep>) -> String {
-    let Some(TraceStep { at, what }) = step else { return "was over".to_owned() };
-    let at = seconds(Duration::from_nanos(*at));
-    match what {
-        TraceWhat::Task(serial) => format!("[{at}] ran task #{serial}"),
-        TraceWhat::Event => format!("[{at}] ran an event"),
-        TraceWhat::Mixed(n) => format!("[{at}] noted {n:#x}"),
-    }
+    Err(Difference { step, first: first_trace.describe(step), second: second_trace.describe(step) })
 }
 
 /// Is this thread inside a simulation?

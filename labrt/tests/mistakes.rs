@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use labrt::node::Node;
@@ -274,6 +274,21 @@ fn a_foreign_thread_that_waits() {
         std::thread::spawn(|| time::sleep(Duration::from_secs(1))).join().is_err()
     });
     assert!(outcome.result.expect("the run itself goes on"));
+}
+
+/// A static that an earlier run changed: the first step that differs is named, and where each run's
+/// task had come from.
+#[test]
+fn what_no_seed_decides_is_found() {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    let difference = check_determinism(&Config::with_seed(1), || {
+        let runs = RUNS.fetch_add(1, Relaxed);
+        time::sleep(Duration::from_millis(1));
+        time::sleep(Duration::from_micros(runs));
+        thread::yield_now();
+    });
+    let message = difference.expect_err("the runs differ").to_string();
+    expect_message("not-repeatable", &without_lines(&message));
 }
 
 /// std's maps are in another order in every process, and even in every map.

@@ -10,6 +10,7 @@ mod nodes;
 mod schedule;
 mod tasks;
 mod timers;
+mod trace;
 mod waits;
 
 use std::any::Any;
@@ -28,6 +29,7 @@ pub(crate) use diagnose::place;
 pub(crate) use nodes::{MAIN_NODE, NodeId};
 pub(crate) use tasks::{Held, State, Task, TaskRef};
 pub(crate) use timers::EventFn;
+pub(crate) use trace::{Trace, TraceStep, TraceWhat};
 pub(crate) use waits::{Key, Kind, Park};
 
 use nodes::NodeState;
@@ -77,25 +79,6 @@ pub(crate) enum Runnable {
     Event(EventFn),
 }
 
-/// One step of the trace: a task that ran, an event, or a number mixed in by the harness.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TraceStep {
-    /// Virtual time, in nanoseconds.
-    pub(crate) at: u64,
-    pub(crate) what: TraceWhat,
-}
-
-/// What a [`TraceStep`] records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TraceWhat {
-    /// The task with this serial number ran.
-    Task(u64),
-    /// An event ran.
-    Event,
-    /// The harness added this number.
-    Mixed(u64),
-}
-
 /// So many operations without virtual time moving are a livelock.
 const MAX_OPERATIONS: u64 = 5_000_000;
 
@@ -118,7 +101,7 @@ pub(crate) struct Kernel {
     /// Operations by the running task since time last moved.
     operations: u64,
     hash: u64,
-    trace: Option<Vec<TraceStep>>,
+    trace: Option<Trace>,
     switches: u64,
     spawned: u64,
     live: usize,
@@ -143,7 +126,7 @@ pub(crate) struct Totals {
 
 impl Kernel {
     pub(crate) fn new(config: Config, beacon: Arc<Beacon>) -> Self {
-        let trace = config.record.then(Vec::new);
+        let trace = config.record.then(Trace::default);
         Kernel {
             chooser: Chooser::new(&config),
             hash: mix(config.seed),
@@ -228,11 +211,12 @@ impl Kernel {
             self.operations = 0;
         }
         self.switches += 1;
-        let serial = self.tasks[slot as usize].serial;
-        self.tasks[slot as usize].state = State::Running;
+        let task = &mut self.tasks[slot as usize];
+        task.state = State::Running;
+        let (serial, from) = (task.serial, task.wait.location);
         self.current = Some(slot);
         self.beacon.running(slot, self.switches);
-        self.record(TraceWhat::Task(serial), serial);
+        self.record(TraceWhat::Task { serial, from }, serial);
     }
 
     /// The scheduler runs again. Says which nodes the step wanted to have killed.
@@ -258,7 +242,7 @@ impl Kernel {
         let h = (self.hash ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
         self.hash = (h ^ self.now).wrapping_mul(0xd6e8_feb8_6659_fd93).rotate_left(32);
         if let Some(trace) = &mut self.trace {
-            trace.push(TraceStep { at: self.now, what });
+            trace.steps.push(TraceStep { at: self.now, what });
         }
     }
 
@@ -341,7 +325,7 @@ impl Kernel {
         (std::mem::take(&mut self.queue), self.timers.take_events())
     }
 
-    pub(crate) fn take_trace(&mut self) -> Option<Vec<TraceStep>> {
+    pub(crate) fn take_trace(&mut self) -> Option<Trace> {
         self.trace.take()
     }
 

@@ -132,6 +132,11 @@ impl Kernel {
         task.unwinding = false;
         task.swallowed = 0;
         task.held.clear();
+        task.wait.location = None;
+        if self.trace.is_some() {
+            let info = self.task_info(slot);
+            self.trace.get_or_insert_default().tasks.push(info);
+        }
         self.queue.push_back(Runnable::Task(slot));
         if self.live > self.config.max_tasks {
             self.fail_too_many_tasks();
