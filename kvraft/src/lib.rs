@@ -57,9 +57,15 @@
 //! executed only where somebody waits for the answer, and leaves no trace in the session table.
 //!
 //! The alternative, `ReadIndex` (section 6.4 of Ongaro's dissertation), saves the entry and its place
-//! on the disk, but not the round to a majority, which is what a read here waits for. It
-//! also needs two things that the lab's interface of Raft does not give: that round without an entry,
-//! and an entry of the new leader's own term.
+//! on the disk (where reads, too, make the log grow towards its limit), but not the round to a
+//! majority, which is what a read waits for. It also needs two things that the lab's interface of
+//! Raft does not give: that round without an entry, and an entry of the new leader's own term.
+//!
+//! # Figures
+//!
+//! On three servers and a healthy network an operation takes 1.1 ms of virtual time, which is two
+//! round trips, and 3 calls; with 20 clerks at once, 1.2 calls. Snapshots of 100,000 keys change no
+//! percentile of it. `examples/figures.rs` measures these, and the same on the wall clock.
 
 mod clerk;
 mod message;

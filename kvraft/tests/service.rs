@@ -11,9 +11,9 @@ use common::{Cluster, History, millis, on_many_seeds, terrible, within};
 use kvraft::KvServer;
 use labrpc::Conditions;
 use labrt::{
-    sim::{self, Config},
+    sim::{self, Config, Engine},
     thread,
-    time::{Instant, sleep},
+    time::{Duration, Instant, sleep},
 };
 
 type Kv = Cluster<KvServer>;
@@ -140,8 +140,8 @@ fn a_minority_waits_and_then_goes_on() {
         sleep(millis(3000));
         assert_eq!(done.load(Ordering::Relaxed), 0, "a minority did something");
         let log = cluster.server(old).raft().view().expect("this Raft has views");
-        let waiting = log.last().index.0 - log.commit.0;
-        assert_eq!(waiting, 2, "each of the two operations is in the log once");
+        let uncommitted = log.last().index.0 - log.commit.0;
+        assert_eq!(uncommitted, 2, "each of the two operations is in the log once");
 
         cluster.heal();
         cluster.connect_client(&reader);
@@ -346,6 +346,30 @@ fn a_killed_server_sends_its_clients_away() {
         assert_eq!(within(millis(3000), "a get", || clerk.get("k")), "v");
         assert!(!cluster.server(killed).raft().get_state().1);
     });
+}
+
+/// The same code on OS threads and the wall clock. Bounds are wide: the machine may be busy.
+#[test]
+fn it_works_in_real_time_too() {
+    let config = Config {
+        engine: Engine::Real,
+        time_limit: Some(Duration::from_mins(2)),
+        ..Config::with_seed(7)
+    };
+    let outcome = sim::run(config, || {
+        let mut cluster = Kv::of(3, Some(1000));
+        let history = History::of("shared");
+        let load: Vec<_> = (0..3).map(|_| history.load(cluster.clerk())).collect();
+        sleep(millis(1500));
+        let leader = cluster.expect_leader();
+        cluster.crash(leader);
+        sleep(millis(100));
+        cluster.start(leader);
+        sleep(millis(1000));
+        within(Duration::from_secs(30), "the operations under way", || history.stop(load));
+        history.expect_linearizable(&mut cluster.clerk());
+    });
+    outcome.result.expect("no panic, no deadlock");
 }
 
 /// Nothing in the service depends on anything but the seed.

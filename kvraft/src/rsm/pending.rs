@@ -58,8 +58,7 @@ impl<T: Clone> Ticket<T> {
     }
 }
 
-/// Tickets whose entries can no longer be told apart from lost ones. Decided when this is dropped,
-/// which must be after unlocking.
+/// Tickets of entries that are lost, or may be for all that this server can tell.
 #[must_use = "whoever waits is to be told, without the lock"]
 pub(super) struct Lost<T: Clone>(Vec<Arc<Ticket<T>>>);
 
@@ -72,7 +71,7 @@ impl<T: Clone> Lost<T> {
     }
 }
 
-/// The tickets of all entries whose fate is open.
+/// The tickets of all entries whose fate is open. All are of one term: that of the last added.
 pub(super) struct Pending<T> {
     by_index: BTreeMap<LogIndex, Arc<Ticket<T>>>,
     by_op: BTreeMap<OpId, LogIndex>,
@@ -112,14 +111,14 @@ impl<T: Clone> Pending<T> {
         self.lose(|open| open.index <= index)
     }
 
-    /// This server leads no longer, if it ever led a term after `last`.
+    /// This server leads none of the terms up to `last` any longer.
     pub(super) fn resign(&mut self, last: Term) -> Lost<T> {
         self.lose(|open| open.term <= last)
     }
 
     fn lose(&mut self, is_lost: impl Fn(EntryId) -> bool) -> Lost<T> {
-        // Nearly always there is nothing to find: along the log terms grow, so the first is lost if
-        // any is.
+        // Nearly always there is nothing to find. All are of one term, so whatever is lost begins
+        // with the first.
         if !self.by_index.values().next().is_some_and(|first| is_lost(first.entry)) {
             return Lost(Vec::new());
         }
@@ -133,5 +132,73 @@ impl<T: Clone> Pending<T> {
         let ticket = self.by_index.remove(&index).expect("the caller has seen it");
         self.by_op.remove(&ticket.op);
         ticket
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(term: u64, index: u64) -> EntryId {
+        EntryId { term: Term(term), index: LogIndex(index) }
+    }
+
+    fn op(seq: u64) -> OpId {
+        OpId { client: ClientId(1), seq }
+    }
+
+    fn entries<T: Clone>(lost: &Lost<T>) -> Vec<EntryId> {
+        lost.0.iter().map(|ticket| ticket.entry).collect()
+    }
+
+    /// With an entry of term 2 at each of these indexes; the operation's number is the index.
+    fn pending(indexes: &[u64]) -> Pending<()> {
+        let mut pending = Pending::new();
+        for &index in indexes {
+            assert_eq!(entries(&pending.add(entry(2, index), op(index)).1), []);
+        }
+        pending
+    }
+
+    #[test]
+    fn an_applied_entry_is_told_from_another_at_its_index() {
+        let mut pending = pending(&[4, 5, 6]);
+        let (own, lost) = pending.apply(entry(2, 4));
+        assert_eq!((own.map(|ticket| ticket.entry), entries(&lost)), (Some(entry(2, 4)), vec![]));
+
+        // An entry of term 3 at index 5: then 6 cannot be of term 2.
+        let (own, lost) = pending.apply(entry(3, 5));
+        assert_eq!(own.map(|ticket| ticket.entry), None);
+        assert_eq!(entries(&lost), [entry(2, 5), entry(2, 6)]);
+    }
+
+    #[test]
+    fn an_earlier_terms_entry_at_another_index_says_nothing() {
+        let mut pending = pending(&[4]);
+        let (own, lost) = pending.apply(entry(1, 3));
+        assert_eq!((own.is_some(), entries(&lost)), (false, vec![]));
+        assert!(pending.find(op(4)).is_some());
+    }
+
+    #[test]
+    fn a_later_terms_entry_anywhere_shows_that_what_is_open_is_lost() {
+        let mut pending = pending(&[4, 5]);
+        assert_eq!(entries(&pending.apply(entry(3, 2)).1), [entry(2, 4), entry(2, 5)]);
+    }
+
+    #[test]
+    fn who_leads_again_does_not_leave_the_old_ones_waiting() {
+        let mut pending = pending(&[4, 5]);
+        let (new, lost) = pending.add(entry(4, 4), op(4));
+        assert_eq!(entries(&lost), [entry(2, 4), entry(2, 5)]);
+        assert_eq!(pending.find(op(4)).map(|ticket| ticket.entry), Some(new.entry));
+        assert!(pending.find(op(5)).is_none());
+    }
+
+    #[test]
+    fn who_resigns_or_gets_a_snapshot_gives_up_what_that_covers() {
+        assert_eq!(entries(&pending(&[4, 5]).resign(Term(1))), []);
+        assert_eq!(entries(&pending(&[4, 5]).resign(Term(2))), [entry(2, 4), entry(2, 5)]);
+        assert_eq!(entries(&pending(&[4, 5]).skip_to(LogIndex(4))), [entry(2, 4)]);
     }
 }

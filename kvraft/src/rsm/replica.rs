@@ -94,3 +94,91 @@ impl<M: StateMachine> Replica<M> {
         Ok(Replica { applied, machine, sessions: Sessions::restore(MAX_SESSIONS, slots) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Adds up, and counts how often it was asked for the sum (which a service must not).
+    #[derive(Clone, Default)]
+    struct Sum {
+        sum: u64,
+        reads: u64,
+    }
+
+    impl StateMachine for Sum {
+        /// A number to add, or `None` to read the sum.
+        type Op = Option<u64>;
+        type Output = u64;
+
+        fn apply(&mut self, op: Option<u64>) -> u64 {
+            self.reads += u64::from(op.is_none());
+            self.sum += op.unwrap_or(0);
+            self.sum
+        }
+
+        fn is_read_only(op: &Option<u64>) -> bool {
+            op.is_none()
+        }
+
+        fn snapshot(&self, to: &mut Encoder) {
+            to.encode(&self.sum);
+        }
+
+        fn restore(from: &mut Decoder<'_>) -> Result<Sum, DecodeError> {
+            Ok(Sum { sum: from.decode()?, reads: 0 })
+        }
+    }
+
+    /// Applies the next entry: an operation of client 1, which somebody waits for.
+    fn apply(replica: &mut Replica<Sum>, seq: u64, op: Option<u64>) -> Outcome<u64> {
+        let command = labgob::to_bytes(&Command { client: ClientId(1), seq, op });
+        replica.apply(replica.applied().next(), &command, true)
+    }
+
+    #[test]
+    fn a_retry_gets_the_result_and_does_nothing() {
+        let mut replica = Replica::new(Sum::default());
+        assert_eq!(apply(&mut replica, 1, Some(5)), Ok(5));
+        assert_eq!(apply(&mut replica, 1, Some(5)), Ok(5));
+        assert_eq!(apply(&mut replica, 2, Some(5)), Ok(10));
+        assert_eq!(apply(&mut replica, 1, Some(5)), Err(SubmitError::Superseded));
+        assert_eq!(apply(&mut replica, 3, Some(1)), Ok(11));
+    }
+
+    #[test]
+    fn a_repeated_read_reads_again_and_is_not_remembered() {
+        let mut replica = Replica::new(Sum::default());
+        assert_eq!(apply(&mut replica, 1, Some(5)), Ok(5));
+        assert_eq!(apply(&mut replica, 2, None), Ok(5));
+        // A retry of the write that came before it, late but in time.
+        assert_eq!(apply(&mut replica, 1, Some(5)), Ok(5));
+        assert_eq!(apply(&mut replica, 2, None), Ok(5));
+        assert_eq!(replica.machine.reads, 2);
+    }
+
+    #[test]
+    fn a_read_that_nobody_waits_for_is_left_out() {
+        let mut replica = Replica::new(Sum::default());
+        let read = labgob::to_bytes(&Command { client: ClientId(1), seq: 1, op: None::<u64> });
+        assert!(replica.apply(LogIndex(1), &read, false).is_err());
+        assert_eq!((replica.machine.reads, replica.applied()), (0, LogIndex(1)));
+    }
+
+    #[test]
+    fn a_restored_state_goes_on_where_it_was() {
+        let mut replica = Replica::new(Sum::default());
+        apply(&mut replica, 1, Some(5)).unwrap();
+        apply(&mut replica, 2, Some(6)).unwrap();
+        let mut restored = Replica::<Sum>::decode(&replica.encode()).unwrap();
+        assert_eq!(restored.applied(), LogIndex(2));
+        assert_eq!(apply(&mut restored, 2, Some(6)), Ok(11)); // it knows what was done
+        assert_eq!(apply(&mut restored, 3, Some(7)), Ok(18));
+    }
+
+    #[test]
+    #[should_panic(expected = "i3 was delivered after i0")]
+    fn a_gap_in_the_log_is_noticed() {
+        let _ = Replica::new(Sum::default()).apply(LogIndex(3), &[], true);
+    }
+}

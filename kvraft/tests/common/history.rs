@@ -1,13 +1,16 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use kvraft::Clerk;
 use labrt::{
     sync::Mutex,
     thread::{self, JoinHandle},
-    time::Instant,
+    time::{Duration, Instant, sleep},
 };
 
 /// What clients did to one key that is only ever appended to, and what they saw.
@@ -65,6 +68,7 @@ impl History {
             while !history.stopped.load(Ordering::Relaxed) {
                 history.append(&mut clerk);
                 history.get(&mut clerk);
+                sleep(Duration::from_millis(3)); // or the value grows long, and the test slow
             }
         })
     }
@@ -91,15 +95,15 @@ impl History {
             panic!("the get was the last operation")
         };
         let value = value.clone();
-        let order: Vec<&str> = value.split_inclusive(' ').collect();
+        let order: BTreeMap<&str, usize> = value.split_inclusive(' ').zip(1..).collect();
         let appends = operations.iter().filter(|op| matches!(op.what, What::Append(_))).count();
-        assert_eq!(appends, order.len(), "appends done and found in {value}");
+        let found = value.split_inclusive(' ').count();
+        assert_eq!((appends, found), (order.len(), order.len()), "appends done, found in {value}");
 
         // How many appends have taken effect when an operation has.
         let place = |what: &What| match what {
             What::Append(text) => {
-                let place = order.iter().position(|found| found == text);
-                1 + place.unwrap_or_else(|| panic!("{text} is lost: {value}"))
+                *order.get(text.as_str()).unwrap_or_else(|| panic!("{text} is lost: {value}"))
             }
             What::Get(seen) => {
                 assert!(value.starts_with(seen.as_str()), "{seen} was never a value: {value}");

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+#[allow(unused_imports, reason = "each test file uses a part of this")]
 pub(crate) use history::History;
 use kvraft::{Clerk, KvServer};
 use labrpc::{ClientEnd, Conditions, Network, Service};
