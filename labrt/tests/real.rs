@@ -255,6 +255,17 @@ fn a_panic_ends_the_run() {
     assert!(failure.at < LONG);
 }
 
+/// However the main task's unwinding and the end of the run meet, the panic is what is reported.
+#[test]
+fn a_panic_of_the_main_task_is_the_failure() {
+    for seed in 0..200 {
+        let config = Config { engine: Engine::Real, ..Config::with_seed(seed) };
+        let outcome: sim::Outcome<()> = run(config, || std::panic::resume_unwind(Box::new(7_u8)));
+        let failure = outcome.result.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Panic, "{failure}");
+    }
+}
+
 #[test]
 fn a_run_ends_at_its_time_limit() {
     let time_limit = Some(20 * MS);

@@ -433,7 +433,13 @@ fn supervise<T>(
 ) -> Option<T> {
     let timeout = deadline.map_or_else(crossbeam_channel::never, crossbeam_channel::at);
     crossbeam_channel::select! {
-        recv(finished) -> value => value.ok(),
+        recv(finished) -> value => value.ok().or_else(|| {
+            // The main task unwinds: what ended it is on record when its node has been marked dead.
+            crossbeam_channel::select! {
+                recv(ended) -> _ => None,
+                recv(timeout) -> _ => None,
+            }
+        }),
         recv(ended) -> _ => None,
         recv(timeout) -> _ => None,
     }
