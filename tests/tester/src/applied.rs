@@ -339,6 +339,12 @@ impl Applied {
         self.entry(index).map(|entry| &entry.command)
     }
 
+    /// The term of the entry that any server ever applied at this index.
+    #[must_use]
+    pub fn term_at(&self, index: LogIndex) -> Option<Term> {
+        self.entry(index).map(|entry| entry.term)
+    }
+
     /// When this index was first applied, and by whom.
     #[must_use]
     pub fn first(&self, index: LogIndex) -> Option<(ServerId, Duration)> {

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use labrt::sim;
 use labrt::sync::{Condvar, Mutex};
 use labrt::time::{Duration, Instant};
-use raftapi::{LogIndex, ServerId, Term};
+use raftapi::{LogIndex, RaftView, ServerId, Term};
 
 use crate::applied::Applied;
 use crate::elections::Elections;
 use crate::log;
+use crate::logs::Logs;
 use crate::report::Failure;
 
 /// What is measured of a run; it outlives the run, also one that fails.
@@ -47,13 +48,18 @@ pub struct History {
     pub applied: Applied,
     /// Terms and leaders.
     pub elections: Elections,
+    /// What servers showed of their logs.
+    pub logs: Logs,
 }
 
 impl Checker {
     /// An empty history for so many servers.
     pub fn new(servers: usize) -> Checker {
-        let history =
-            History { applied: Applied::new(servers), elections: Elections::new(servers) };
+        let history = History {
+            applied: Applied::new(servers),
+            elections: Elections::new(servers),
+            logs: Logs::default(),
+        };
         Checker { history: Mutex::new(history), changed: Condvar::new() }
     }
 
@@ -85,6 +91,11 @@ impl Checker {
         if seen.new_leader {
             tracing::info!(target: log::TEST, "{server} leads {}", state.0);
         }
+    }
+
+    /// A server showed its log.
+    pub fn saw_log(&self, server: ServerId, view: &RaftView) {
+        self.tell(|History { logs, applied, .. }, now| logs.saw(server, view, applied, now));
     }
 
     /// Waits until `condition` holds, and says whether it did before the deadline. It is tried

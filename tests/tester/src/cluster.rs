@@ -8,7 +8,7 @@ use labrpc::{ClientEnd, Conditions, Network, Stats};
 use labrt::node::Node;
 use labrt::sync::Mutex;
 use labrt::time::{self, Duration, Instant};
-use labrt::{channel, rand};
+use labrt::{channel, rand, sim};
 use raft::Raft;
 use raftapi::{EntryId, Persister, ServerId, Term};
 
@@ -16,6 +16,7 @@ use crate::checker::{Checker, Measures};
 use crate::log;
 use crate::report::Failure;
 use crate::service::Service;
+use crate::stall::{Stall, Stalls};
 use crate::task;
 use crate::text::{at, command as show, span};
 use crate::watch;
@@ -56,6 +57,10 @@ struct Shared {
     network: Network,
     checker: Arc<Checker>,
     measures: Arc<Measures>,
+    calls: Arc<watch::Calls>,
+    /// Held while a server is looked at.
+    looking: Vec<Mutex<()>>,
+    stalls: Arc<Stalls>,
     /// Where the tester's own tasks run.
     tester: Node,
     servers: Mutex<Vec<Server>>,
@@ -88,14 +93,22 @@ impl Cluster {
                 network,
                 checker: Arc::new(Checker::new(setup.servers)),
                 measures,
+                calls: Arc::new(watch::Calls::new(setup.servers)),
+                looking: (0..setup.servers).map(|_| Mutex::new(())).collect(),
+                stalls: Arc::new(Stalls::default()),
                 tester: Node::current(),
                 servers: Mutex::new((0..setup.servers).map(|_| empty()).collect()),
                 commands: AtomicU64::new(0),
             }),
         };
         let watched = cluster.clone();
-        watch::start(&cluster.shared.network, &cluster.shared.measures, move |server| {
+        let calls = Arc::clone(&cluster.shared.calls);
+        let measures = &cluster.shared.measures;
+        watch::start(&cluster.shared.network, measures, calls, move |server, also_log| {
             watched.look(server);
+            if also_log {
+                watched.look_at_log(server);
+            }
         });
         for server in cluster.servers() {
             cluster.cut(server);
@@ -214,6 +227,14 @@ impl Cluster {
         self.shared.network.set_conditions(conditions.with_long_delays());
     }
 
+    /// Holds back every reply of `from` to `to` from now on, by 200 to 2199 ms; or no more.
+    pub fn hold_back_replies(&self, from: ServerId, to: ServerId, hold: bool) {
+        tracing::info!(target: log::FAULT, "replies of {from} to {to} are late: {hold}");
+        let late = Conditions { late_reply: 1.0, ..Conditions::reliable().with_long_delays() };
+        let (from, to) = (from.to_string(), to.to_string());
+        self.shared.network.set_link_conditions(&from, &to, hold.then_some(late));
+    }
+
     pub(crate) fn network(&self) -> &Network {
         &self.shared.network
     }
@@ -291,6 +312,7 @@ impl Cluster {
                 raft: raft.clone(),
                 persister,
                 checker: Arc::clone(&shared.checker),
+                stalls: Arc::clone(&shared.stalls),
                 takes_snapshots: shared.setup.snapshots,
             };
             task::start("service", move || service.run(&applies));
@@ -300,6 +322,13 @@ impl Cluster {
         shared.network.serve(&node, raft.service());
         shared.servers.lock()[server.0].running = Some(Incarnation { node, raft });
         self.look(server);
+    }
+
+    /// From now on this server's service takes nothing more from its apply channel, until the
+    /// result is dropped.
+    pub fn stall_service(&self, server: ServerId) -> Stall {
+        tracing::info!(target: log::FAULT, "the service of {server} stalls");
+        Stalls::begin(&self.shared.stalls, server)
     }
 
     // ---- talking to servers ----
@@ -312,9 +341,26 @@ impl Cluster {
     /// checked against all that is on record.
     pub fn look(&self, server: ServerId) -> Option<(Term, bool)> {
         let Incarnation { node, raft } = self.incarnation(server)?;
+        // One look after the other: else an older answer could be entered after a newer one.
+        let _looking = self.shared.looking[server.0].lock();
         let state = node.run(|| raft.get_state()).ok()?;
         self.checker().saw(server, node.incarnation(), state);
         Some(state)
+    }
+
+    /// Checks a server's log against all that is on record, if it is up and shows its log. This
+    /// takes time in proportion to the log.
+    pub fn look_at_log(&self, server: ServerId) {
+        if let Some(Incarnation { node, raft }) = self.incarnation(server)
+            && let Ok(Some(view)) = node.run(|| raft.view())
+        {
+            self.checker().saw_log(server, &view);
+        }
+    }
+
+    /// When this server called others as their leader, from `from` on.
+    pub(crate) fn calls_since(&self, server: ServerId, from: Duration) -> Vec<Duration> {
+        self.shared.calls.since(server, from)
     }
 
     /// Gives a server a command; `None` if it is down or refuses. What it promises is checked.
@@ -377,6 +423,11 @@ impl Cluster {
         time::sleep(length);
     }
 
+    /// Is time virtual? If not, what needs many elections or long silences is better left out.
+    pub fn time_is_free(&self) -> bool {
+        sim::active()
+    }
+
     /// The choices of the test that go by this name: the seed and the name decide them.
     pub fn dice(&self, name: &str) -> rand::Rng {
         rand::stream(&format!("test/{name}")).rng()
@@ -399,6 +450,9 @@ impl Cluster {
         // The network holds the servers' handlers, and those hold ends of the network.
         for server in self.servers() {
             self.shared.network.remove(&server.to_string());
+        }
+        for server in self.servers() {
+            self.look_at_log(server);
         }
         let highest = self.checker().ask(|history| history.applied.highest());
         self.shared.measures.commands.store(highest.0, Ordering::Relaxed);

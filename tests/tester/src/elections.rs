@@ -22,6 +22,7 @@ pub const SURELY_SAVED: Duration = Duration::from_millis(50);
 pub struct Elections {
     leaders: BTreeMap<Term, Leader>,
     servers: Vec<Terms>,
+    resigned: Vec<(ServerId, Term, Duration)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +37,8 @@ struct Terms {
     incarnation: u32,
     /// Each term that was seen, and when first. Never empty after the first look.
     seen: Vec<(Term, Duration)>,
+    /// The term that this incarnation led when it was last looked at.
+    leads: Option<Term>,
     /// The term that this incarnation must at least remember, and when an earlier one showed it.
     saved: (Term, Duration),
 }
@@ -44,7 +47,11 @@ impl Elections {
     /// No server has been looked at yet.
     #[must_use]
     pub fn new(servers: usize) -> Elections {
-        Elections { leaders: BTreeMap::new(), servers: vec![Terms::default(); servers] }
+        Elections {
+            leaders: BTreeMap::new(),
+            servers: vec![Terms::default(); servers],
+            resigned: Vec::new(),
+        }
     }
 
     /// A server started; what is seen of it from now on is this incarnation's.
@@ -52,6 +59,7 @@ impl Elections {
         let terms = &mut self.servers[server.0];
         terms.incarnation = incarnation;
         terms.seen.clear();
+        terms.leads = None;
     }
 
     /// A server crashed.
@@ -101,6 +109,10 @@ impl Elections {
             }
             _ => terms.seen.push((term, now)),
         }
+        if !leads && terms.leads == Some(term) {
+            self.resigned.push((server, term, now));
+        }
+        terms.leads = leads.then_some(term);
         Ok(news)
     }
 
@@ -109,6 +121,19 @@ impl Elections {
     pub fn newest_term(&self) -> Term {
         let newest = |terms: &Terms| terms.seen.last().map_or(terms.saved.0, |(term, _)| *term);
         self.servers.iter().map(newest).max().unwrap_or_default()
+    }
+
+    /// Every leader so far: its term, and when it was first seen to lead.
+    #[must_use]
+    pub fn leaders(&self) -> Vec<(Term, ServerId, Duration)> {
+        self.leaders.iter().map(|(term, leader)| (*term, leader.server, leader.since)).collect()
+    }
+
+    /// Who was seen not to lead a term any more, and yet to be in it, and when. A leader that knows
+    /// it has lost its majority may do that (dissertation 6.2); others lead until a newer term.
+    #[must_use]
+    pub fn resigned(&self) -> Vec<(ServerId, Term, Duration)> {
+        self.resigned.clone()
     }
 
     /// In how many terms there was a leader.

@@ -150,6 +150,27 @@ impl Cluster {
         );
     }
 
+    /// Lets so much time pass in silence, which must cost no more bytes than heartbeats do: whoever
+    /// holds all entries is sent none again.
+    pub fn expect_silence(&self, length: Duration, look_at: &str) {
+        const HEARTBEAT_BYTES: u64 = 200;
+        let before = self.stats().bytes;
+        time::sleep(length);
+        let followers = self.len() as u64 - 1;
+        let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        self.expect_at_most(
+            "bytes in silence",
+            self.stats().bytes - before,
+            followers * HEARTBEATS_PER_SECOND * millis * HEARTBEAT_BYTES / 1000,
+            &format!(
+                "{followers} followers, who have everything, get {HEARTBEATS_PER_SECOND} heartbeats \
+                 of {HEARTBEAT_BYTES} bytes a second at most, for {}",
+                span(length)
+            ),
+            look_at,
+        );
+    }
+
     /// Checks that no server ever applied this index.
     pub fn expect_nothing_at(&self, index: LogIndex) {
         let first = self.checker().ask(|history| {

@@ -31,9 +31,10 @@
 //!
 //! - [`Lab`] is a graded test: part, title, points, and a story to run on many seeds.
 //! - [`Cluster`] has the verbs that act ([`cluster`]) and the expectations ([`expect`]);
-//!   [`nemesis`] crashes servers at the worst moment.
+//!   [`office`] asks how leaders take office; [`nemesis`] crashes servers at the worst moment.
 //! - [`Checker`] knows the whole history: [`Applied`] and [`Elections`] hold the rules that are
-//!   checked at every apply and after every message, whatever the story is.
+//!   checked at every apply and after every message, whatever the story is; [`Logs`] those for what
+//!   a Raft shows of its log, if it shows any.
 //! - [`Failure`] and [`Report`] are the five lines; [`Record`] is one run; [`Settings`] are the
 //!   `LAB_` variables; [`log`] prints a run in columns.
 //! - Not here: anything that looks inside a message, or relies on what is inside a Raft.
@@ -45,11 +46,14 @@ pub mod elections;
 pub mod expect;
 mod lab;
 pub mod log;
+pub mod logs;
 pub mod nemesis;
+pub mod office;
 pub mod record;
 pub mod report;
 mod service;
 pub mod settings;
+mod stall;
 mod task;
 pub mod text;
 mod watch;
@@ -59,6 +63,7 @@ pub use checker::{Checker, History};
 pub use cluster::Cluster;
 pub use elections::Elections;
 pub use lab::Lab;
+pub use logs::Logs;
 pub use record::{Record, Seed};
 pub use report::{Failure, Report, Verdict};
 pub use service::takes_snapshot_at;

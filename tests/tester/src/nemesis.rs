@@ -4,7 +4,7 @@
 //! millisecond later shows whether it is (Raft Figure 2, "Persistent state").
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use labrpc::NetEventKind;
 use labrt::channel;
@@ -19,6 +19,14 @@ use crate::task;
 #[must_use = "it ends when it is dropped"]
 pub struct Nemesis {
     active: Arc<AtomicBool>,
+    strikes: Arc<AtomicU64>,
+}
+
+impl Nemesis {
+    /// How many servers it has crashed.
+    pub fn strikes(&self) -> u64 {
+        self.strikes.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Nemesis {
@@ -44,16 +52,18 @@ impl Cluster {
                 let _ = victims.send(victim);
             }
         });
-        let cluster = self.clone();
+        let strikes = Arc::new(AtomicU64::new(0));
+        let (cluster, count) = (self.clone(), Arc::clone(&strikes));
         task::start("nemesis", move || {
             for victim in next_victim {
                 if cluster.is_connected(victim) {
+                    count.fetch_add(1, Ordering::Relaxed);
                     cluster.restart(victim);
                     cluster.connect(victim);
                 }
             }
         });
-        Nemesis { active }
+        Nemesis { active, strikes }
     }
 }
 

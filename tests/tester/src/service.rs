@@ -12,6 +12,7 @@ use raftapi::{ApplyMsg, EntryId, LogIndex, Persister, ServerId};
 
 use crate::checker::Checker;
 use crate::report::Failure;
+use crate::stall::Stalls;
 use crate::text::{at, command as show, span};
 
 /// A server takes a snapshot after so many commands.
@@ -37,6 +38,7 @@ pub(crate) struct Service {
     pub(crate) raft: Raft,
     pub(crate) persister: Arc<Persister>,
     pub(crate) checker: Arc<Checker>,
+    pub(crate) stalls: Arc<Stalls>,
     pub(crate) takes_snapshots: bool,
 }
 
@@ -45,6 +47,7 @@ impl Service {
     /// dies with the server: a dead server applies nothing more.
     pub(crate) fn run(&self, applies: &Receiver<ApplyMsg>) {
         while let Ok(message) = applies.recv() {
+            self.stalls.wait(self.server);
             match message {
                 ApplyMsg::Command { index, term, command } => {
                     self.command(EntryId { term, index }, &Bytes::from(command));

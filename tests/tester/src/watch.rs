@@ -10,6 +10,7 @@ use labrpc::{NetEvent, NetEventKind, Network};
 use labrt::channel::{self, Sender};
 use labrt::event;
 use labrt::time::Duration;
+use parking_lot::Mutex;
 use raftapi::ServerId;
 
 use crate::checker::Measures;
@@ -23,30 +24,38 @@ const SETTLE: Duration = Duration::from_micros(75);
 struct Pending {
     /// A bit for each server.
     servers: AtomicU64,
+    /// Those whose log is to be looked at, too.
+    logs: AtomicU64,
     called: AtomicBool,
     bell: Sender<()>,
 }
 
 /// Counts what the network carries, and calls `look` for each server soon after each message that
-/// it received or sent.
+/// it received or sent. If that was about a snapshot, the server's log is to be looked at, too.
 pub(crate) fn start(
     network: &Network,
     measures: &Arc<Measures>,
-    look: impl Fn(ServerId) + Send + 'static,
+    calls: Arc<Calls>,
+    look: impl Fn(ServerId, bool) + Send + 'static,
 ) {
     let (bell, rings) = channel::unbounded();
-    let pending =
-        Arc::new(Pending { servers: AtomicU64::new(0), called: AtomicBool::new(false), bell });
+    let pending = Arc::new(Pending {
+        servers: AtomicU64::new(0),
+        logs: AtomicU64::new(0),
+        called: AtomicBool::new(false),
+        bell,
+    });
 
     let seen = Arc::clone(&pending);
     task::start("watcher", move || {
         while rings.recv().is_ok() {
             seen.called.store(false, Ordering::Relaxed);
             let mut servers = seen.servers.swap(0, Ordering::Relaxed);
+            let logs = seen.logs.swap(0, Ordering::Relaxed);
             while servers != 0 {
                 let server = servers.trailing_zeros();
                 servers &= servers - 1;
-                look(ServerId(server as usize));
+                look(ServerId(server as usize), logs & (1 << server) != 0);
             }
         }
     });
@@ -54,8 +63,12 @@ pub(crate) fn start(
     let measures = Arc::clone(measures);
     network.observe(move |event| {
         count(&measures, event);
+        calls.count(event);
         if let Some(server) = changed_by(event) {
             pending.servers.fetch_or(1 << server, Ordering::Relaxed);
+            if event.method == "Raft.InstallSnapshot" {
+                pending.logs.fetch_or(1 << server, Ordering::Relaxed);
+            }
             if !pending.called.swap(true, Ordering::Relaxed) {
                 let pending = Arc::clone(&pending);
                 event::after(SETTLE, move || {
@@ -64,6 +77,33 @@ pub(crate) fn start(
             }
         }
     });
+}
+
+/// When each server called others as their leader: every request but those for votes.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    times: Mutex<Vec<Vec<Duration>>>,
+}
+
+impl Calls {
+    pub(crate) fn new(servers: usize) -> Calls {
+        Calls { times: Mutex::new(vec![Vec::new(); servers]) }
+    }
+
+    fn count(&self, event: &NetEvent<'_>) {
+        if event.kind == NetEventKind::RequestSent
+            && event.method != "Raft.RequestVote"
+            && let Some(server) = nemesis::server(event.from)
+        {
+            self.times.lock()[server.0].push(event.at);
+        }
+    }
+
+    /// The times of the calls that this server made from `from` on.
+    pub(crate) fn since(&self, server: ServerId, from: Duration) -> Vec<Duration> {
+        let times = &self.times.lock()[server.0];
+        times[times.partition_point(|time| *time < from)..].to_vec()
+    }
 }
 
 fn count(measures: &Measures, event: &NetEvent<'_>) {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use labrt::time::Instant;
-use labtester::expect::AGREEMENT;
+use labtester::cluster::UNRELIABLE;
+use labtester::expect::{AGREEMENT, ELECTION_TIMEOUT};
 use labtester::text::{at, span};
 use labtester::{Cluster, Failure, Lab, takes_snapshot_at};
 use raftapi::{LogIndex, ServerId};
@@ -59,18 +60,98 @@ fn snapshot_of_an_older_term(cluster: &Cluster) {
 /// A server that was cut off is brought back by a snapshot.
 #[test]
 fn snapshot_install() {
-    Lab::new("3D", "install snapshots (disconnect)", 4)
-        .snapshots()
-        .run(|cluster| snapshots_and(cluster, Absence::Disconnected));
+    Lab::new("3D", "install snapshots (disconnect)", 4).snapshots().run(|cluster| {
+        snapshots_and(cluster, Absence::Disconnected);
+        snapshot_within_a_stale_tail(cluster);
+        slow_service(cluster);
+        late_answer_to_a_snapshot(cluster);
+    });
+}
+
+/// The snapshot that an old leader is sent ends within what it took in alone. None of that follows
+/// the snapshot, so none may stay (Figure 13, 7).
+fn snapshot_within_a_stale_tail(cluster: &Cluster) {
+    let old = cluster.expect_one_leader();
+    agree(cluster, 3);
+    cluster.disconnect(old);
+    for _ in 0..40 {
+        cluster.start(old, &cluster.command_of(COMMAND));
+    }
+    cluster.look_at_log(old);
+    for _ in 0..25 {
+        agree(cluster, 2);
+    }
+    // Its log is looked at when the snapshot arrives.
+    cluster.connect(old);
+    agree(cluster, 3);
+}
+
+/// A snapshot arrives while the service has yet to take older commands. It gets these first.
+fn slow_service(cluster: &Cluster) {
+    let leader = cluster.expect_one_leader();
+    let slow = cluster.after(leader, 1);
+    let stall = cluster.stall_service(slow);
+    agree(cluster, 2);
+    for _ in 0..5 {
+        cluster.start(leader, &cluster.command_of(COMMAND));
+    }
+    agree(cluster, 2);
+    cluster.sleep(ELECTION_TIMEOUT / 5);
+    cluster.disconnect(slow);
+    for _ in 0..25 {
+        agree(cluster, 2);
+    }
+    cluster.connect(slow);
+    cluster.sleep(2 * ELECTION_TIMEOUT);
+    drop(stall);
+    agree(cluster, 3);
+}
+
+/// The answer to a snapshot arrives when much more has been sent and stored. Nothing is sent again.
+fn late_answer_to_a_snapshot(cluster: &Cluster) {
+    let leader = cluster.expect_one_leader();
+    let follower = cluster.after(leader, 1);
+    cluster.disconnect(follower);
+    for _ in 0..25 {
+        agree(cluster, 2);
+    }
+    cluster.hold_back_replies(follower, leader, true);
+    cluster.connect(follower);
+    cluster.sleep(ELECTION_TIMEOUT / 2);
+    cluster.hold_back_replies(follower, leader, false);
+    for _ in 0..8 {
+        cluster.expect_agreement_on(&cluster.command_of(10_000), 3, AGREEMENT);
+    }
+    cluster.expect_silence(
+        3 * ELECTION_TIMEOUT,
+        "what an old reply to InstallSnapshot does to nextIndex and matchIndex",
+    );
 }
 
 /// The same over a network that loses messages.
 #[test]
 fn snapshot_install_unreliable() {
-    Lab::new("3D", "install snapshots (disconnect, unreliable)", 4)
-        .snapshots()
-        .unreliable()
-        .run(|cluster| snapshots_and(cluster, Absence::Disconnected));
+    Lab::new("3D", "install snapshots (disconnect, unreliable)", 4).snapshots().unreliable().run(
+        |cluster| {
+            snapshots_and(cluster, Absence::Disconnected);
+            everything_twice(cluster);
+        },
+    );
+}
+
+/// Every request arrives a second time, up to 5 s later, also the one with a snapshot.
+fn everything_twice(cluster: &Cluster) {
+    cluster.set_conditions(UNRELIABLE.with_duplicates(1.0));
+    let follower = cluster.after(cluster.expect_one_leader(), 1);
+    cluster.disconnect(follower);
+    for _ in 0..25 {
+        agree(cluster, 2);
+    }
+    cluster.connect(follower);
+    for _ in 0..50 {
+        agree(cluster, 3);
+        cluster.sleep(ELECTION_TIMEOUT / 10);
+    }
 }
 
 /// A server that crashed is brought back by a snapshot.
@@ -183,9 +264,14 @@ fn snapshots_and(cluster: &Cluster, absence: Absence) {
         expect_small_states(cluster);
         if absence != Absence::None {
             let before = installs(cluster, victim);
+            // The last snapshot must be on the disk as soon as it is acknowledged.
+            let nemesis = (absence == Absence::Crashed && round + 1 == ROUNDS)
+                .then(|| cluster.crash_after_replies("Raft.InstallSnapshot", 1.0));
             absence.end(cluster, victim);
             agree(cluster, 3);
-            if needs_snapshot && installs(cluster, victim) == before {
+            // Who crashes right after it acknowledged may have handed nothing to its service.
+            let struck = nemesis.is_some_and(|nemesis| nemesis.strikes() > 0);
+            if needs_snapshot && !struck && installs(cluster, victim) == before {
                 no_snapshot_installed(victim).raise();
             }
             leader = cluster.expect_one_leader();

@@ -1,0 +1,92 @@
+//! How leaders take office, and how they leave it (Raft 5.2, Figures 2 and 4).
+//!
+//! What costs a right cluster no more than a needless round now and then is no error by itself. So
+//! these expectations are of many elections together, or of what no right server does.
+
+use labrt::sim;
+use labrt::time::Duration;
+use raftapi::{ServerId, Term};
+
+use crate::cluster::Cluster;
+use crate::report::Failure;
+use crate::text::{at, span};
+
+/// New leaders must be heard in this time, on average. With a heartbeat at once it is nothing; one
+/// that comes with the next tick comes half a heartbeat interval late, or a whole one.
+const HEARD_WITHIN: Duration = Duration::from_millis(40);
+
+/// So long after its election a leader's calls are counted.
+const AT_ONCE: Duration = Duration::from_millis(40);
+
+/// Calls to each follower that a new leader may make at once. One is needed.
+const CALLS_AT_ONCE: usize = 3;
+
+impl Cluster {
+    /// Checks all leaders so far that led for a while: on average they called a follower at once,
+    /// and none called them all again and again.
+    pub fn expect_prompt_leaders(&self) {
+        let leaders = self.checker().ask(|history| history.elections.leaders());
+        let (mut waited, mut count) = (Duration::ZERO, 0);
+        for (term, leader, since) in leaders {
+            if since + 3 * AT_ONCE > sim::elapsed() {
+                continue;
+            }
+            // It is seen to lead a moment after it began to.
+            let calls = self.calls_since(leader, since.saturating_sub(Duration::from_millis(1)));
+            let Some(first) = calls.first() else { continue };
+            waited += first.saturating_sub(since);
+            count += 1;
+            let at_once = calls.iter().filter(|time| **time < since + AT_ONCE).count();
+            if at_once > CALLS_AT_ONCE * (self.len() - 1) {
+                self.too_many_calls(term, leader, since, at_once).raise();
+            }
+        }
+        if count > 0 && waited / count > HEARD_WITHIN {
+            Failure::liveness("new leaders keep silent")
+                .expected(format!(
+                    "upon election a leader sends heartbeats at once, so that nobody else campaigns \
+                     (Raft 5.2, Figure 2): within {} on average",
+                    span(HEARD_WITHIN)
+                ))
+                .happened(format!(
+                    "{count} leaders made their first call {} ms after their election, on average",
+                    (waited / count).as_millis()
+                ))
+                .look_at("what a server sends when it has won an election, and when")
+                .raise();
+        }
+    }
+
+    fn too_many_calls(
+        &self,
+        term: Term,
+        leader: ServerId,
+        since: Duration,
+        calls: usize,
+    ) -> Failure {
+        Failure::budget("too many requests after an election")
+            .expected(format!(
+                "a new leader of {} servers makes {} calls in its first {}, votes not counted: a \
+                 heartbeat to each of the others, and twice that again is margin",
+                self.len(),
+                CALLS_AT_ONCE * (self.len() - 1),
+                span(AT_ONCE)
+            ))
+            .happened(format!("{leader} led {term} since {}, and made {calls}", at(since)))
+            .look_at("what a vote does that arrives when the election is won")
+    }
+
+    /// Checks that no server but this one gave up the office of a term that it was still in, since
+    /// then. Only for times in which every other one could reach a majority.
+    pub fn expect_no_resignation(&self, except: ServerId, since: Duration) {
+        let resigned = self.checker().ask(|history| history.elections.resigned());
+        let found = resigned.into_iter().find(|(who, _, when)| *who != except && *when >= since);
+        if let Some((who, term, when)) = found {
+            Failure::liveness("a leader stepped down in its own term")
+                .expected("a leader that reaches a majority leads until it learns of a newer term (Raft 5.1, Figure 4)")
+                .happened(format!("{who} led {term}; {} it was still in {term}, and did not lead", at(when)))
+                .look_at("what a leader does when it is asked for a vote in its own term, or when it is refused something")
+                .raise();
+        }
+    }
+}

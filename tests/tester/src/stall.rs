@@ -1,0 +1,44 @@
+//! Services that are slow: they take nothing from the apply channel for a while. A Raft must not
+//! wait for its service, nor let anything overtake what the service has yet to take.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use labrt::sync::{Condvar, Mutex};
+use raftapi::ServerId;
+
+/// Whose service stalls.
+#[derive(Default)]
+pub(crate) struct Stalls {
+    servers: Mutex<BTreeSet<ServerId>>,
+    changed: Condvar,
+}
+
+impl Stalls {
+    pub(crate) fn begin(stalls: &Arc<Stalls>, server: ServerId) -> Stall {
+        stalls.servers.lock().insert(server);
+        Stall { stalls: Arc::clone(stalls), server }
+    }
+
+    /// Returns when this server's service does not stall.
+    pub(crate) fn wait(&self, server: ServerId) {
+        let mut servers = self.servers.lock();
+        while servers.contains(&server) {
+            self.changed.wait(&mut servers);
+        }
+    }
+}
+
+/// A service stalls for as long as this is kept.
+#[must_use = "it ends when it is dropped"]
+pub struct Stall {
+    stalls: Arc<Stalls>,
+    server: ServerId,
+}
+
+impl Drop for Stall {
+    fn drop(&mut self) {
+        self.stalls.servers.lock().remove(&self.server);
+        self.stalls.changed.notify_all();
+    }
+}
