@@ -1,0 +1,9 @@
+//! Models that come with the checker. Each is independent for each of its keys.
+
+mod kv;
+mod queue;
+mod register;
+
+pub use kv::{Kv, KvOp, KvOutput};
+pub use queue::{Queue, QueueOp, QueueOutput};
+pub use register::{Register, RegisterOp, RegisterOutput};
