@@ -1,11 +1,13 @@
 //! A graded test: what it is called, what it is worth, and how it is run on many seeds.
 
 use std::any::{Any, type_name};
+use std::fmt::Display;
 use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use labrecord::{About, Record, Seed, pass_line};
 use labrpc::Conditions;
 use labrt::sim::{self, Config, Engine, FailureKind, Outcome, TaskInfo};
 use labrt::time::Duration;
@@ -14,9 +16,9 @@ use parking_lot::Mutex;
 use crate::checker::Measures;
 use crate::cluster::{Cluster, Setup, UNRELIABLE};
 use crate::log;
-use crate::record::{Record, Seed, pass_line};
-use crate::report::{Failure, Report, Verdict};
+use crate::report::{Failure, Verdict};
 use crate::settings::Settings;
+use crate::supervisor::Supervisor;
 use crate::text::{at, span};
 
 /// What a test does with a cluster.
@@ -109,29 +111,51 @@ impl Lab {
     }
 
     fn run_story(self, name: &str, story: &Story) {
-        let settings = Settings::from_env().unwrap_or_else(|error| {
-            eprintln!("{error}");
-            fail()
-        });
-        let mut passed = Vec::new();
-        for seed in settings.seeds_of(name) {
+        let mut settings = Settings::from_env().unwrap_or_else(|error| give_up(&error));
+        let supervisor = settings.supervised.then(Supervisor::of_this_process);
+        let supervisor = supervisor.transpose().unwrap_or_else(|error| give_up(&error));
+        if let Some(supervisor) = supervisor {
+            settings.check_determinism |= supervisor.order().check_determinism;
+            supervisor.describe(self.about(name)).unwrap_or_else(|error| give_up(&error));
+        }
+        let seeds: Vec<Seed> = match supervisor {
+            Some(supervisor) => supervisor.order().seeds.clone(),
+            None => settings.seeds_of(name).collect(),
+        };
+        let keep_going = supervisor.is_some_and(|supervisor| supervisor.order().keep_going);
+
+        let mut records = Vec::new();
+        for seed in seeds {
             let record = self.run_seed(name, seed, story, &settings);
             if let Some(file) = &settings.records
                 && let Err(error) = record.append_to(file)
             {
-                eprintln!("LAB_RECORDS={}: {error}", file.display());
-                fail()
+                give_up(&format!("LAB_RECORDS={}: {error}", file.display()))
+            }
+            if let Some(supervisor) = supervisor {
+                supervisor.send(&record).unwrap_or_else(|error| give_up(&error));
             }
             if let Some(report) = &record.report {
                 eprintln!("{report}");
                 for warning in &record.warnings {
                     eprintln!("  besides    {warning}");
                 }
-                fail()
+                // A task that is stuck still has its core: what came after it would be no fair run.
+                if !keep_going || record.verdict == Verdict::Stuck {
+                    fail()
+                }
             }
-            passed.push(record);
+            records.push(record);
         }
-        log::print(&pass_line(&passed));
+        if records.iter().any(|record| record.verdict != Verdict::Pass) {
+            fail()
+        }
+        log::print(&pass_line(&records));
+    }
+
+    fn about(self, name: &str) -> About {
+        let (part, title) = (self.part.to_owned(), self.title.to_owned());
+        About { test: name.to_owned(), part, title, points: self.points }
     }
 
     fn run_seed(self, name: &str, seed: Seed, story: &Story, settings: &Settings) -> Record {
@@ -191,7 +215,7 @@ impl Lab {
             seed,
             verdict: failure.as_ref().map_or(Verdict::Pass, |failure| failure.verdict),
             signature,
-            report: failure.map(|failure| Report::of(&failure, again)),
+            report: failure.map(|failure| failure.report(again)),
             virtual_seconds: report.virtual_time.as_secs_f64(),
             wall_seconds: wall.as_secs_f64(),
             servers: self.setup.servers,
@@ -274,6 +298,12 @@ fn test_name(story: &str) -> String {
     );
     let path = story.split_once("::").map_or(story, |(_crate, path)| path);
     path.split("::{{").next().unwrap_or(path).to_owned()
+}
+
+/// Fails the test because it cannot be run as the environment asks.
+fn give_up(error: &dyn Display) -> ! {
+    eprintln!("{error}");
+    fail()
 }
 
 /// Fails the test without a second message: the report has been printed.

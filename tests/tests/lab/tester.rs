@@ -6,7 +6,6 @@ use std::time::Duration;
 use labgob::Bytes;
 use labrt::sim::{Backend, Engine};
 use labtester::log::Columns;
-use labtester::record::pass_line;
 use labtester::{
     Applied, Elections, Failure, Lab, Record, Report, Seed, Seeds, Settings, Topics, Verdict,
 };
@@ -21,7 +20,7 @@ fn a_report_has_five_lines() {
         .expected("at most one leader in each term (Raft 5.2, Election Safety)")
         .happened("S1 led T7, first seen at 1.840 s; S4 leads T7 too, seen at 1.911 s")
         .look_at("what your server saves before it answers RequestVote (Figure 2)");
-    let report = Report::of(&failure, "LAB_SEED=0x5eed cargo test raft_3A::re_election".into());
+    let report = failure.report("LAB_SEED=0x5eed cargo test raft_3A::re_election".into());
     let expected = "\
 two leaders in one term
   expected   at most one leader in each term (Raft 5.2, Election Safety)
@@ -34,7 +33,7 @@ two leaders in one term
 #[test]
 fn what_is_longer_goes_on_under_its_beginning() {
     let failure = Failure::liveness("slow").happened("first\nsecond\n");
-    let report = Report::of(&failure, String::new()).to_string();
+    let report = failure.report(String::new()).to_string();
     assert!(report.contains("  happened   first\n             second\n  look at"), "{report}");
 }
 
@@ -131,6 +130,7 @@ fn a_wrong_value_is_named() {
         ("LAB_RUNS", "abc", "it takes a number of seeds, 1 or more"),
         ("LAB_RUNS", "0", "it takes a number of seeds, 1 or more"),
         ("LAB_CHECK", "all", "it takes `determinism`"),
+        ("LAB_SUPERVISOR", "3", "it takes `stdin`"),
         ("LAB_CLOCK", "wall", "it takes `real` or `virtual`"),
         ("LAB_BACKEND", "fibers", "it takes `coroutines` or `threads`"),
     ];

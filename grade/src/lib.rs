@@ -1,0 +1,28 @@
+//! Sweeps of seeds, scores, and the grading of submissions that may cheat.
+//!
+//! ```text
+//!   workspace ──copy──▶ pristine ──build──▶ test binary ──▶ child process ──socket──▶ Record
+//!                          ▲                                   (limits)     (token)      │
+//!   submission: raft/src, kvraft/src                                                     ▼
+//!                                              table, grades, Gradescope, JUnit ◀── counted here
+//! ```
+//!
+//! ```text
+//! grade sweep 3A --runs 1000          how sure can I be of part 3A?
+//! grade merge shard-*.json            the table of a sweep that was spread over machines
+//! grade run submissions/* --out out   grades of a class
+//! grade doctor                        is this machine fit for it?
+//! ```
+//!
+//! - [`workspace`], [`submission`]: files, and which of them are a student's.
+//! - [`cargo`], [`suite`]: the test binary, and the tests in it.
+//! - One module for each command.
+//! - Not here: what a test checks (labtester), what a record is (labrecord). No lab crate is linked
+//!   in, so this program works whether a student's Raft compiles or not.
+
+pub mod cargo;
+pub mod list;
+pub mod say;
+pub mod submission;
+pub mod suite;
+pub mod workspace;

@@ -1,0 +1,30 @@
+//! `grade --help` says what it does.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use grade::list;
+
+/// Sweeps of seeds, scores, and the grading of submissions that may cheat.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+// One module of the library for each: its `Options`, and `run`.
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(list::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Options::parse().command {
+        Command::List(options) => list::run(&options),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("grade: {error:#}");
+        ExitCode::from(2)
+    })
+}
