@@ -12,7 +12,7 @@ use crate::{suite, workspace};
 /// Print the names of the graded tests.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Parts or tests, such as 3A or raft_3A::re_election; all, if nothing is said.
+    /// Parts or tests, such as 3A or `raft_3A::re_election`; all, if nothing is said.
     tests: Vec<String>,
     /// Build with this cargo profile.
     #[arg(long, default_value = "dev")]
@@ -31,6 +31,6 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let root = workspace::find(&options.root)?;
     let build = Build { root, profile: options.profile.clone(), frozen: false };
     let tests = suite::select(&build.tests()?.graded()?, &options.tests)?;
-    say(&tests.iter().map(|test| format!("{test}\n")).collect::<String>());
+    say(&format!("{}\n", tests.join("\n")));
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use labgob::Bytes;
 use labrt::sim::{Backend, Engine};
 use labtester::log::Columns;
 use labtester::{
-    Applied, Elections, Failure, Lab, Record, Report, Seed, Seeds, Settings, Topics, Verdict,
+    Applied, Elections, Failure, Lab, Record, Seed, Seeds, Settings, Topics, Verdict, pass_line,
 };
 use raftapi::{EntryId, LogIndex, ServerId, Term};
 use rand::RngExt as _;
