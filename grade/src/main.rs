@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use grade::list;
+use grade::{list, merge, sweep};
 
 /// Sweeps of seeds, scores, and the grading of submissions that may cheat.
 #[derive(Debug, Parser)]
@@ -16,11 +16,15 @@ struct Options {
 // One module of the library for each: its `Options`, and `run`.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Sweep(sweep::Options),
+    Merge(merge::Options),
     List(list::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Options::parse().command {
+        Command::Sweep(options) => sweep::run(&options),
+        Command::Merge(options) => merge::run(&options),
         Command::List(options) => list::run(&options),
     };
     result.unwrap_or_else(|error| {
