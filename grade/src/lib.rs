@@ -22,6 +22,7 @@
 
 pub mod binomial;
 pub mod cargo;
+pub mod confine;
 pub mod duration;
 pub mod hash;
 pub mod list;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use grade::{list, merge, sweep};
+use grade::{confine, list, merge, sweep};
 
 /// Sweeps of seeds, scores, and the grading of submissions that may cheat.
 #[derive(Debug, Parser)]
@@ -19,12 +19,15 @@ enum Command {
     Sweep(sweep::Options),
     Merge(merge::Options),
     List(list::Options),
+    #[command(hide = true)]
+    Confine(confine::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Options::parse().command {
         Command::Sweep(options) => sweep::run(&options),
         Command::Merge(options) => merge::run(&options),
+        Command::Confine(options) => confine::run(&options),
         Command::List(options) => list::run(&options),
     };
     result.unwrap_or_else(|error| {
