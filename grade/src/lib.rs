@@ -29,6 +29,7 @@ pub mod list;
 pub mod merge;
 pub mod process;
 pub mod say;
+pub mod scan;
 pub mod shard;
 pub mod submission;
 pub mod suite;
