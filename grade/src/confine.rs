@@ -171,7 +171,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let confinement = Confinement {
             user: geteuid().is_root(),
             namespaces: system::leave_namespaces(),
-            files: system::restrict_files(&[], &[])?,
+            files: system::restrict_files(None, &[], &[])?,
         };
         println(&serde_json::to_string(&confinement)?);
         return Ok(ExitCode::SUCCESS);
@@ -195,8 +195,6 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if let Some(uid) = options.uid {
         command.uid(uid).gid(uid);
     }
-    let mut read = options.read.clone();
-    read.push(PathBuf::from(program));
     for (resource, limit) in [
         (Resource::RLIMIT_CORE, 0),
         (Resource::RLIMIT_CPU, cpu_seconds),
@@ -207,7 +205,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     ] {
         setrlimit(resource, limit, limit).with_context(|| format!("{resource:?}"))?;
     }
-    system::restrict_files(&read, &options.write)?;
+    system::restrict_files(Some(Path::new(program)), &options.read, &options.write)?;
     let status = command.status().with_context(|| program.display().to_string())?;
     Ok(ExitCode::from(code(status)))
 }
@@ -224,12 +222,12 @@ fn println(line: &str) {
 
 #[cfg(target_os = "linux")]
 mod system {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use anyhow::Result;
     use landlock::{
-        ABI, Access as _, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
-        RulesetCreated, RulesetCreatedAttr as _, RulesetStatus, Scope,
+        ABI, Access as _, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset,
+        RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetStatus, Scope,
     };
     use nix::sched::{CloneFlags, unshare};
 
@@ -243,9 +241,13 @@ mod system {
         unshare(flags).or_else(|_| unshare(flags | CloneFlags::CLONE_NEWUSER)).is_ok()
     }
 
-    /// From now on, only libraries and `read` can be read and run, and only `write` written. Says
-    /// whether the system can do that.
-    pub(super) fn restrict_files(read: &[PathBuf], write: &[PathBuf]) -> Result<bool> {
+    /// From now on, `run` can be run, only libraries and `read` can be read and run, and only `write`
+    /// written. Says whether the system can do that.
+    pub(super) fn restrict_files(
+        run: Option<&Path>,
+        read: &[PathBuf],
+        write: &[PathBuf],
+    ) -> Result<bool> {
         let abi = ABI::V6;
         let reading = AccessFs::from_read(abi);
         let everything = AccessFs::from_all(abi);
@@ -254,7 +256,7 @@ mod system {
             .handle_access(AccessNet::from_all(abi))?
             .scope(Scope::from_all(abi))?
             .create()?;
-        let allow = |rules: RulesetCreated, path: &std::path::Path, what| -> Result<_> {
+        let allow = |rules: RulesetCreated, path: &Path, what: BitFlags<AccessFs>| -> Result<_> {
             match PathFd::new(path) {
                 Ok(path) => Ok(rules.add_rule(PathBeneath::new(path, what))?),
                 // What is not there needs no permission.
@@ -263,6 +265,9 @@ mod system {
         };
         for path in LIBRARIES {
             rules = allow(rules, path.as_ref(), reading)?;
+        }
+        if let Some(path) = run {
+            rules = allow(rules, path, AccessFs::Execute.into())?;
         }
         for path in read {
             let kinds = if path.is_dir() { reading } else { reading & AccessFs::from_file(abi) };
@@ -278,7 +283,7 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use anyhow::Result;
 
@@ -286,7 +291,11 @@ mod system {
         false
     }
 
-    pub(super) fn restrict_files(_read: &[PathBuf], _write: &[PathBuf]) -> Result<bool> {
+    pub(super) fn restrict_files(
+        _run: Option<&Path>,
+        _read: &[PathBuf],
+        _write: &[PathBuf],
+    ) -> Result<bool> {
         Ok(false)
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use grade::{confine, list, merge, sweep};
+use grade::{confine, list, merge, run, sweep};
 
 /// Sweeps of seeds, scores, and the grading of submissions that may cheat.
 #[derive(Debug, Parser)]
@@ -18,6 +18,7 @@ struct Options {
 enum Command {
     Sweep(sweep::Options),
     Merge(merge::Options),
+    Run(run::Options),
     List(list::Options),
     #[command(hide = true)]
     Confine(confine::Options),
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let result = match Options::parse().command {
         Command::Sweep(options) => sweep::run(&options),
         Command::Merge(options) => merge::run(&options),
+        Command::Run(options) => run::run(&options),
         Command::Confine(options) => confine::run(&options),
         Command::List(options) => list::run(&options),
     };
