@@ -267,7 +267,8 @@ mod system {
             rules = allow(rules, path.as_ref(), reading)?;
         }
         if let Some(path) = run {
-            rules = allow(rules, path, AccessFs::Execute.into())?;
+            // The kernel asks for both. Whether its bytes can be read is up to the file's mode.
+            rules = allow(rules, path, AccessFs::Execute | AccessFs::ReadFile)?;
         }
         for path in read {
             let kinds = if path.is_dir() { reading } else { reading & AccessFs::from_file(abi) };

@@ -1,0 +1,164 @@
+//! Submissions that cheat, each graded twice: with the scan as it is, and with one that only flags, so
+//! that what lies behind it is tried, too.
+//!
+//! An attack is a folder of `attacks/`: what differs from `attacks/base`, which is not a Raft. The head of
+//! its `raft/src/attack.rs` says what it does, what stops it, and what the grader must see; and `gains`,
+//! if a scan that only flags lets it have points. `@SCRATCH@` and `@OUT@` in it are folders of this
+//! test.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use common::{grade, scratch, text};
+use grade::grade::Grade;
+use grade::workspace::{self, Files};
+
+/// The test that is graded: three servers must apply what one was given.
+const TEST: &str = "raft_3B::basic_agree";
+
+const POLICY: &str = "\
+seeds = 2
+[limits]
+wall_seconds = 20
+cpu_seconds = 15
+memory_mib = 512
+print_mib = 4
+";
+
+const ONLY_FLAG: &str = "
+[scan]
+unsafe = 'flag'
+outside = 'flag'
+linking = 'flag'
+static = 'flag'
+foreign = 'flag'
+unreadable = 'flag'
+";
+
+struct Attack {
+    name: String,
+    head: BTreeMap<String, String>,
+}
+
+#[test]
+fn no_attack_gains_a_point() {
+    let folder = scratch("attacks");
+    fs::write(folder.join("secret"), "the grader's").unwrap();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/attacks");
+    let base = workspace::read(&here.join("base")).unwrap();
+    let mut attacks = Vec::new();
+    for entry in fs::read_dir(&here).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name != "base" {
+            let own = workspace::read(&here.join(&name)).unwrap();
+            attacks.push(Attack { head: head(&own, &folder), name: name.clone() });
+            let all = base.clone().into_iter().chain(own).map(|(path, contents)| {
+                let contents = text(&contents)
+                    .replace("@SCRATCH@", folder.to_str().unwrap())
+                    .replace("@OUT@", folder.join("flagged").to_str().unwrap());
+                (path, contents.into_bytes())
+            });
+            workspace::write(&all.collect(), &folder.join("submissions").join(&name)).unwrap();
+        }
+    }
+    attacks.sort_by(|a, b| a.name.cmp(&b.name));
+    assert!(attacks.len() > 20);
+
+    let default = grade_all(&folder, "default", &attacks, POLICY);
+    let flagged = grade_all(&folder, "flagged", &attacks, &format!("{POLICY}{ONLY_FLAG}"));
+
+    let mut table = String::new();
+    let mut wrong = Vec::new();
+    for attack in &attacks {
+        table.push_str(&format!("\n{}: {}\n", attack.name, attack.head["what"]));
+        table.push_str(&format!("    stopped by   {}\n", attack.head["stopped"]));
+        for (how, grades) in [("default", &default), ("flagged", &flagged)] {
+            let (grade, expected) = (&grades[&attack.name], &attack.head[how]);
+            let (seen, score) = (seen(grade), grade.score());
+            table.push_str(&format!(
+                "    {how:<9} {score} points: {}\n",
+                seen.lines().next().unwrap()
+            ));
+            let gains = attack.head.get("gains").filter(|_| how == "flagged");
+            let gains: f64 = gains.map_or(0.0, |gains| gains.parse().unwrap());
+            #[expect(clippy::float_cmp, reason = "points are whole here")]
+            if score != gains || !seen.contains(expected.as_str()) || !grade.complete {
+                wrong.push(format!("{} ({how}): {expected}, and not:\n{seen}", attack.name));
+            }
+            // What is only flagged is there for staff to see.
+            if how == "flagged" && gains > 0.0 {
+                assert!(!grade.findings.is_empty(), "{}", attack.name);
+            }
+        }
+    }
+    println!("{table}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    for trace in ["build-script-ran", "macro-ran"] {
+        assert!(!folder.join(trace).exists(), "{trace}");
+    }
+    for place in ["/tmp/raftlab-attack", "/dev/shm/raftlab-attack", "/var/tmp/raftlab-attack"] {
+        assert!(!Path::new(place).exists(), "{place}");
+    }
+}
+
+/// What the head of an attack says.
+fn head(files: &Files, scratch: &Path) -> BTreeMap<String, String> {
+    let source = text(&files["raft/src/attack.rs"]).replace("@SCRATCH@", scratch.to_str().unwrap());
+    let head = source.lines().map_while(|line| line.strip_prefix("//! "));
+    let head: BTreeMap<_, _> = head
+        .map(|line| line.split_once(':').unwrap())
+        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+        .collect();
+    assert!(["what", "stopped", "default", "flagged"].iter().all(|name| head.contains_key(*name)));
+    head
+}
+
+fn grade_all(
+    folder: &Path,
+    how: &str,
+    attacks: &[Attack],
+    policy: &str,
+) -> BTreeMap<String, Grade> {
+    let path = |name: &str| folder.join(name).display().to_string();
+    fs::write(path(&format!("{how}.toml")), policy).unwrap();
+    // Warm from run to run of this test.
+    let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build").display().to_string();
+    let mut arguments = vec!["run", "--profile", "dev", "--tests", TEST, "--build", &build];
+    let (out, policy) = (path(how), path(&format!("{how}.toml")));
+    arguments.extend(["--out", &out, "--policy", &policy]);
+    let submissions: Vec<String> =
+        attacks.iter().map(|attack| path(&format!("submissions/{}", attack.name))).collect();
+    arguments.extend(submissions.iter().map(String::as_str));
+    let output = grade(&arguments);
+    let printed = format!("{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{printed}");
+    println!("{how}:\n{printed}");
+    attacks
+        .iter()
+        .map(|attack| {
+            let file = folder.join(how).join(&attack.name).join("grade.json");
+            let grade = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+            (attack.name.clone(), grade)
+        })
+        .collect()
+}
+
+/// What the grader sees.
+fn seen(grade: &Grade) -> String {
+    if let Some(problem) = &grade.problem {
+        return problem.text().to_owned();
+    }
+    let test = &grade.tests[0];
+    match test.first_failure() {
+        Some(record) => {
+            let signature = record.signature.clone().unwrap_or_default();
+            format!("{signature}\n{}\n{}", test.text(), test.printed)
+        }
+        None => "passed".to_owned(),
+    }
+}
