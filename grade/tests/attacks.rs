@@ -11,6 +11,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -75,15 +76,13 @@ fn no_attack_gains_a_point() {
     let mut table = String::new();
     let mut wrong = Vec::new();
     for attack in &attacks {
-        table.push_str(&format!("\n{}: {}\n", attack.name, attack.head["what"]));
-        table.push_str(&format!("    stopped by   {}\n", attack.head["stopped"]));
+        let _ = writeln!(table, "\n{}: {}", attack.name, attack.head["what"]);
+        let _ = writeln!(table, "    stopped by   {}", attack.head["stopped"]);
         for (how, grades) in [("default", &default), ("flagged", &flagged)] {
             let (grade, expected) = (&grades[&attack.name], &attack.head[how]);
             let (seen, score) = (seen(grade), grade.score());
-            table.push_str(&format!(
-                "    {how:<9} {score} points: {}\n",
-                seen.lines().next().unwrap()
-            ));
+            let first = seen.lines().next().unwrap();
+            let _ = writeln!(table, "    {how:<12} {score} points: {first}");
             let gains = attack.head.get("gains").filter(|_| how == "flagged");
             let gains: f64 = gains.map_or(0.0, |gains| gains.parse().unwrap());
             #[expect(clippy::float_cmp, reason = "points are whole here")]
@@ -96,7 +95,7 @@ fn no_attack_gains_a_point() {
             }
         }
     }
-    println!("{table}");
+    eprintln!("{table}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     for trace in ["build-script-ran", "macro-ran"] {
         assert!(!folder.join(trace).exists(), "{trace}");
@@ -137,7 +136,7 @@ fn grade_all(
     let output = grade(&arguments);
     let printed = format!("{}{}", text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{printed}");
-    println!("{how}:\n{printed}");
+    eprintln!("{how}:\n{printed}");
     attacks
         .iter()
         .map(|attack| {

@@ -1,6 +1,6 @@
 //! what:    ends the process by a signal
 //! stopped: the scan; a record that does not come is a failure
-//! default: raft/src/attack.rs:9: std::process (outside the simulation)
+//! default: std::process (outside the simulation)
 //! flagged: no record: the process was ended by SIGABRT
 
 pub use crate::log::Own as Shared;

@@ -1,6 +1,6 @@
 //! what:    code that runs before main, and so before the tester
 //! stopped: the scan; `unsafe` is forbidden by the manifest
-//! default: raft/src/attack.rs:8: unsafe (unsafe code)
+//! default: unsafe (unsafe code)
 //! flagged: usage of an `unsafe` attribute
 
 pub use crate::log::Own as Shared;

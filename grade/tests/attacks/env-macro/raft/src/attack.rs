@@ -1,6 +1,6 @@
 //! what:    reads the grader's environment while it is compiled
 //! stopped: the scan; a build without the grader's environment
-//! default: raft/src/attack.rs:9: env (reaches outside its sources)
+//! default: env (reaches outside its sources)
 //! flagged: environment variable `GRADE_SECRET` not defined at compile time
 
 pub use crate::log::Own as Shared;

@@ -1,6 +1,6 @@
 //! what:    ends the process as if all were well
 //! stopped: the scan; a record that does not come is a failure
-//! default: raft/src/attack.rs:9: std::process (outside the simulation)
+//! default: std::process (outside the simulation)
 //! flagged: no record: the process ended, with status 0
 
 pub use crate::log::Own as Shared;

@@ -1,6 +1,6 @@
 //! what:    talks past the network, through files
 //! stopped: the scan; it can write no file
-//! default: raft/src/attack.rs:7: std::fs (outside the simulation)
+//! default: std::fs (outside the simulation)
 //! flagged: no agreement
 
 use std::fs;

@@ -1,6 +1,6 @@
 //! what:    writes records to every descriptor it can reach, and exits
 //! stopped: the scan; sockets and a process that cannot be opened; a token
-//! default: raft/src/attack.rs:9: std::fs (outside the simulation)
+//! default: std::fs (outside the simulation)
 //! flagged: no record: the process ended, with status 0
 
 pub use crate::log::Own as Shared;

@@ -1,6 +1,6 @@
 //! what:    reads a secret of the grader's while it is compiled
 //! stopped: the scan; a build that may read only what it needs
-//! default: raft/src/attack.rs:9: include_str (reaches outside its sources)
+//! default: include_str (reaches outside its sources)
 //! flagged: couldn't read `@SCRATCH@/secret`: Permission denied
 
 pub use crate::log::Own as Shared;

@@ -1,6 +1,6 @@
 //! what:    behaves well on a student's machine, and otherwise when it is graded
 //! stopped: the scan; and what is asked, on seeds that nobody knows, is the same whoever asks
-//! default: raft/src/attack.rs:9: std::env (outside the simulation)
+//! default: std::env (outside the simulation)
 //! flagged: a server panicked
 
 pub use crate::log::Own as Shared;

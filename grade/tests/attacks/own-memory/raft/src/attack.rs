@@ -1,6 +1,6 @@
 //! what:    looks for the token in its own memory, and would change the tester's code there
 //! stopped: the scan; a process whose memory cannot be opened, not even by itself
-//! default: raft/src/attack.rs:9: std::fs (outside the simulation)
+//! default: std::fs (outside the simulation)
 //! flagged: /proc/self/mem: Permission denied
 
 pub use crate::log::Own as Shared;

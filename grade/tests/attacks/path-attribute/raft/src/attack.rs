@@ -1,6 +1,6 @@
 //! what:    takes a file from outside as a module of its own
 //! stopped: the scan; a build that may read only what it needs
-//! default: raft/src/attack.rs:8: #[path] (reaches outside its sources)
+//! default: #[path] (reaches outside its sources)
 //! flagged: couldn't read `@SCRATCH@/secret`: Permission denied
 
 pub use crate::log::Own as Shared;

@@ -1,6 +1,6 @@
 //! what:    writes the results itself, and exits
 //! stopped: the scan; it can write no file
-//! default: raft/src/attack.rs:9: std::fs (outside the simulation)
+//! default: std::fs (outside the simulation)
 //! flagged: no record: the process ended, with status 0
 
 pub use crate::log::Own as Shared;

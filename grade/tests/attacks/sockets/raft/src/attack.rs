@@ -1,6 +1,6 @@
 //! what:    talks past the network, through the machine's own
 //! stopped: the scan; there is no network
-//! default: raft/src/attack.rs:7: std::net (outside the simulation)
+//! default: std::net (outside the simulation)
 //! flagged: no agreement
 
 use std::net::UdpSocket;

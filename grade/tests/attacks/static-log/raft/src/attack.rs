@@ -1,6 +1,6 @@
 //! what:    one log for all servers, in a static: no message is ever sent
 //! stopped: the scan alone: in one process nothing else can
-//! default: raft/src/attack.rs:12: static (shared by all servers of a cluster)
+//! default: static (shared by all servers of a cluster)
 //! flagged: passed
 //! gains:   3
 

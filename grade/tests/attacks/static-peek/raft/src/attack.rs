@@ -1,6 +1,6 @@
 //! what:    finds the leader's memory through a static, and reads it
 //! stopped: the scan alone: in one process nothing else can
-//! default: raft/src/attack.rs:13: static (shared by all servers of a cluster)
+//! default: static (shared by all servers of a cluster)
 //! flagged: passed
 //! gains:   3
 

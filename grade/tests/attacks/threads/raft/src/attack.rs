@@ -1,6 +1,6 @@
 //! what:    starts OS threads and programs without end
 //! stopped: the scan; a limit of processes, which end with the test
-//! default: raft/src/attack.rs:10: std::process (outside the simulation)
+//! default: std::process (outside the simulation)
 //! flagged: no record: over 20 s of wall time
 
 pub use crate::log::Own as Shared;

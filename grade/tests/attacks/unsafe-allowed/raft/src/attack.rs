@@ -1,6 +1,6 @@
 //! what:    allows itself `unsafe`
 //! stopped: the scan; `unsafe` is forbidden by the manifest
-//! default: raft/src/attack.rs:10: unsafe (unsafe code)
+//! default: unsafe (unsafe code)
 //! flagged: allow(unsafe_code) incompatible with previous forbid
 
 #![allow(unsafe_code)]
