@@ -23,6 +23,7 @@
 pub mod binomial;
 pub mod cargo;
 pub mod confine;
+pub mod doctor;
 pub mod duration;
 pub mod grade;
 pub mod hash;

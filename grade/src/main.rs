@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use grade::{confine, list, merge, run, sweep};
+use grade::{confine, doctor, list, merge, run, sweep};
 
 /// Sweeps of seeds, scores, and the grading of submissions that may cheat.
 #[derive(Debug, Parser)]
@@ -19,6 +19,7 @@ enum Command {
     Sweep(sweep::Options),
     Merge(merge::Options),
     Run(run::Options),
+    Doctor(doctor::Options),
     List(list::Options),
     #[command(hide = true)]
     Confine(confine::Options),
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Merge(options) => merge::run(&options),
         Command::Run(options) => run::run(&options),
         Command::Confine(options) => confine::run(&options),
+        Command::Doctor(options) => doctor::run(&options),
         Command::List(options) => list::run(&options),
     };
     result.unwrap_or_else(|error| {

@@ -1,7 +1,7 @@
 //! what:    code that runs before main, and so before the tester
 //! stopped: the scan; `unsafe` is forbidden by the manifest
 //! default: unsafe (unsafe code)
-//! flagged: usage of an `unsafe` attribute
+//! flagged: note: requested on the command line with `-F unsafe-code`
 
 pub use crate::log::Own as Shared;
 

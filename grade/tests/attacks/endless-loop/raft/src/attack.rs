@@ -1,7 +1,6 @@
 //! what:    never comes back
 //! stopped: the watchdog of the tester; a limit of wall time
-//! default: a task is stuck
-//! flagged: a task is stuck
+//! default: a task is stuck | no record: over 20 s of wall time
 
 pub use crate::log::Own as Shared;
 

@@ -1,7 +1,6 @@
 //! what:    prints what a passing test prints, and a record
 //! stopped: what is printed is not read
 //! default: no agreement
-//! flagged: no agreement
 
 pub use crate::log::Own as Shared;
 

@@ -1,7 +1,6 @@
 //! what:    no attack: what the others add to
 //! stopped: by the test
 //! default: no agreement
-//! flagged: no agreement
 
 pub use crate::log::Own as Shared;
 

@@ -1,7 +1,7 @@
 //! what:    behaves well on a student's machine, and otherwise when it is graded
 //! stopped: the scan; and what is asked, on seeds that nobody knows, is the same whoever asks
 //! default: std::env (outside the simulation)
-//! flagged: a server panicked
+//! flagged: this is no student's machine: LAB_SUPERVISOR
 
 pub use crate::log::Own as Shared;
 

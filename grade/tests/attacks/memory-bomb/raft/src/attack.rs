@@ -1,7 +1,6 @@
 //! what:    takes all memory
 //! stopped: a limit of memory; a record that does not come is a failure
 //! default: no record: the process was ended by SIGABRT
-//! flagged: no record: the process was ended by SIGABRT
 
 pub use crate::log::Own as Shared;
 

@@ -1,7 +1,6 @@
 //! what:    panics while it is unwound, when the test ends it
 //! stopped: a record that does not come is a failure
 //! default: no record: the process was ended by SIGABRT
-//! flagged: no record: the process was ended by SIGABRT
 
 pub struct Shared(crate::log::Own);
 

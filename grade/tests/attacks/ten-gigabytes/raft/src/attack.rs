@@ -1,7 +1,6 @@
 //! what:    prints ten gigabytes
 //! stopped: a limit of what is printed
 //! default: no record: over 4194304 bytes were printed
-//! flagged: no record: over 4194304 bytes were printed
 
 pub use crate::log::Own as Shared;
 
