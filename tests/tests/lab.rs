@@ -5,7 +5,13 @@
 
 #![allow(missing_docs, reason = "tests are found by their paths")]
 
-#[expect(non_snake_case, reason = "`cargo test 3A` selects by the part's own name")]
+#[expect(non_snake_case, reason = "`cargo test 4A` selects by the part's own name")]
+#[path = "lab/kvraft_4A.rs"]
+mod kvraft_4A;
+#[expect(non_snake_case, reason = "as above")]
+#[path = "lab/kvraft_4B.rs"]
+mod kvraft_4B;
+#[expect(non_snake_case, reason = "as above")]
 #[path = "lab/raft_3A.rs"]
 mod raft_3A;
 #[expect(non_snake_case, reason = "as above")]

@@ -72,7 +72,7 @@ fn record(virtual_seconds: f64, rpcs: u64) -> Record {
         switches: 9,
         trace: "0".into(),
         warnings: vec![],
-        artefacts: vec![],
+        artefacts: std::collections::BTreeMap::new(),
     }
 }
 
