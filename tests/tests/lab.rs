@@ -24,7 +24,13 @@ mod raft_3C;
 #[path = "lab/raft_3D.rs"]
 mod raft_3D;
 
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+#[path = "lab/child.rs"]
+mod child;
 /// Tests of the tester itself.
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 #[path = "lab/tester.rs"]
 mod tester;
+#[expect(clippy::unwrap_used, reason = "as above")]
+#[path = "lab/tester_kv.rs"]
+mod tester_kv;

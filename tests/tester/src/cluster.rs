@@ -310,7 +310,8 @@ impl Cluster {
         self.shared.network.set_link_conditions(&from, &to, hold.then_some(late));
     }
 
-    pub(crate) fn network(&self) -> &Network {
+    /// What links the servers, and clients with them.
+    pub fn network(&self) -> &Network {
         &self.shared.network
     }
 

@@ -12,8 +12,13 @@ impl KvCluster {
     /// The history so far is linearizable: each operation seems to take effect at one instant
     /// between its call and its return.
     pub fn expect_linearizable(&self) {
+        self.expect_linearizable_within(Budget::default());
+    }
+
+    /// The same with a budget of steps for the check. If that is not enough, the test fails.
+    pub fn expect_linearizable_within(&self, budget: Budget) {
         let history = self.shared.history.history();
-        let verdict = check(&Kv, &history, Budget::default());
+        let verdict = check(&Kv, &history, budget);
         let failure = match &verdict {
             Verdict::Linearizable(_) => return,
             Verdict::NotLinearizable(violation) => {
