@@ -142,7 +142,7 @@ fn a_wrong_value_is_reported() {
 #[ignore = "it fails"]
 fn loses_an_append() {
     LAB.run_kv(|kv| {
-        kv.expect_once_and_in_order("ac", ["a", "b", "c"].map(String::from).into_iter())
+        kv.expect_once_and_in_order("ac", ["a", "b", "c"].map(String::from).into_iter());
     });
 }
 
