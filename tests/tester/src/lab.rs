@@ -20,6 +20,7 @@ use crate::report::{Failure, Verdict};
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
 use crate::text::{at, span};
+use crate::unwritten;
 
 /// What a test does with a cluster.
 type Story = Arc<dyn Fn(&Cluster) + Send + Sync>;
@@ -321,12 +322,15 @@ fn is_testers(task: Option<&TaskInfo>) -> bool {
 }
 
 fn panicked(task: Option<&TaskInfo>, when: Duration, message: &str) -> Failure {
+    let (what, place) = message.rsplit_once(", at ").unwrap_or((message, "the message above"));
+    if let Some(failure) = unwritten::failure(&of(task), when, what, place) {
+        return failure;
+    }
     let (verdict, title) = if is_testers(task) {
         (Verdict::Tester, "the tester panicked")
     } else {
         (Verdict::Panic, "a server panicked")
     };
-    let (what, place) = message.rsplit_once(", at ").unwrap_or((message, "the message above"));
     Failure::new(verdict, title)
         .expected("no panic")
         .happened(format!("{}, {}: {what}", of(task), at(when)))

@@ -36,7 +36,7 @@
 //!   checked at every apply and after every message, whatever the story is; [`Logs`] those for what
 //!   a Raft shows of its log, if it shows any.
 //! - [`Failure`] and [`Report`] are the five lines; [`Record`] is one run; [`Settings`] are the
-//!   `LAB_` variables; [`log`] prints a run in columns.
+//!   `LAB_` variables; [`log`] prints a run in columns; [`unwritten`] lists what is still to do.
 //! - Not here: anything that looks inside a message, or relies on what is inside a Raft.
 
 pub mod applied;
@@ -56,6 +56,7 @@ mod stall;
 mod supervisor;
 mod task;
 pub mod text;
+pub mod unwritten;
 mod watch;
 
 pub use applied::Applied;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use labgob::Bytes;
 use labrt::sim::{Backend, Engine};
 use labtester::log::Columns;
+use labtester::unwritten::todos;
 use labtester::{
     Applied, Elections, Failure, Lab, Record, Seed, Seeds, Settings, Topics, Verdict, pass_line,
 };
@@ -372,6 +373,49 @@ fn waits_with_a_lock_on_purpose() {
         let _guard = mutex.lock();
         wait.wait().unwrap();
     });
+}
+
+/// Comes to a place that is not written. Run by the test below.
+#[test]
+#[ignore = "it fails"]
+fn is_not_written_on_purpose() {
+    Lab::new("self", "a place to fill in", 0)
+        .ignored()
+        .run(|_| todo!("Part 9Z: let pigs fly (Figure 99)"));
+}
+
+/// A `todo!` is reported as work to do, and not as a crash with a message of its own.
+#[test]
+fn what_is_not_written_yet_is_reported_as_work_to_do() {
+    let binary = std::env::current_exe().unwrap();
+    let ignored = ["tester::is_not_written_on_purpose", "--exact", "--ignored"];
+    let output = run(Command::new(binary).args(ignored));
+    let report = report(&output);
+    let lines: Vec<&str> = report.lines().collect();
+    assert_eq!(lines[0], "part 9Z is not written yet");
+    assert_eq!(lines[1], "  expected   let pigs fly (Figure 99)");
+    assert!(lines[3].starts_with("  look at    tests/tests/lab/tester.rs:"), "{report}");
+    let printed = [output.stdout, output.stderr].concat();
+    assert!(!String::from_utf8_lossy(&printed).contains("panicked"), "{report}");
+}
+
+#[test]
+fn what_is_still_to_do_is_found_in_the_sources() {
+    let source = "\
+fn vote() {
+    todo!(\"Part 3A: vote\")
+}
+// todo!(\"Part 3A: commented out\")
+fn more() {
+    todo!(
+        \"Part 3B: more, and longer\"
+    )
+}
+fn other() {
+    todo!()
+}
+";
+    assert_eq!(todos(source), [(2, "3A", "vote"), (6, "3B", "more, and longer")]);
 }
 
 /// A lock held across a call fails a test that asks for it, with both lines; and whatever else fails,
