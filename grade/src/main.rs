@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use grade::list;
+use grade::{handout, list, submit};
 
 /// Sweeps of seeds, scores, and the grading of submissions that may cheat.
 #[derive(Debug, Parser)]
@@ -16,12 +16,16 @@ struct Options {
 // One module of the library for each: its `Options`, and `run`.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Handout(handout::Options),
     List(list::Options),
+    Submit(submit::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Options::parse().command {
+        Command::Handout(options) => handout::run(&options),
         Command::List(options) => list::run(&options),
+        Command::Submit(options) => submit::run(&options),
     };
     result.unwrap_or_else(|error| {
         eprintln!("grade: {error:#}");

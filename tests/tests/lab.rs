@@ -18,7 +18,9 @@ mod raft_3C;
 #[path = "lab/raft_3D.rs"]
 mod raft_3D;
 
+// staff: from here
 /// Tests of the tester itself.
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 #[path = "lab/tester.rs"]
 mod tester;
+// staff: to here

@@ -2,7 +2,7 @@
 
 use std::any::{Any, type_name};
 use std::fmt::Display;
-use std::panic;
+use std::panic::{self, Location};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -48,6 +48,8 @@ pub struct Lab {
     time_limit: Duration,
     ignored: bool,
     no_locked_calls: bool,
+    /// Where it is written.
+    place: &'static Location<'static>,
 }
 
 impl Lab {
@@ -56,6 +58,7 @@ impl Lab {
 
     /// A test of this part (`3A`) with this title, worth so many points: three servers, a reliable
     /// network, no snapshots.
+    #[track_caller]
     pub const fn new(part: &'static str, title: &'static str, points: u32) -> Lab {
         let setup = Setup { servers: 3, conditions: Conditions::reliable(), snapshots: false };
         Lab {
@@ -66,6 +69,7 @@ impl Lab {
             time_limit: Lab::TIME_LIMIT,
             ignored: false,
             no_locked_calls: false,
+            place: Location::caller(),
         }
     }
 
@@ -141,6 +145,13 @@ impl Lab {
                 for warning in &record.warnings {
                     eprintln!("  besides    {warning}");
                 }
+                // In one line, for editors that make a link of it.
+                eprintln!(
+                    "  test       {}:{}: {}",
+                    self.place.file(),
+                    self.place.line(),
+                    report.title
+                );
                 // A task that is stuck still has its core: what came after it would be no fair run.
                 if !keep_going || record.verdict == Verdict::Stuck {
                     fail()
