@@ -17,8 +17,8 @@ mod raft_3C;
 #[expect(non_snake_case, reason = "as above")]
 #[path = "lab/raft_3D.rs"]
 mod raft_3D;
-
 // staff: from here
+
 /// Tests of the tester itself.
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 #[path = "lab/tester.rs"]
