@@ -23,12 +23,20 @@
 //!   in, so this program works whether a student's Raft compiles or not.
 
 pub mod archive;
+pub mod binomial;
 pub mod cargo;
+pub mod duration;
 pub mod handout;
+pub mod hash;
 pub mod list;
+pub mod merge;
+pub mod process;
 pub mod say;
+pub mod shard;
 pub mod smoke;
 pub mod submission;
 pub mod submit;
 pub mod suite;
+pub mod sweep;
+pub mod tally;
 pub mod workspace;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use grade::{handout, list, submit};
+use grade::{handout, list, merge, submit, sweep};
 
 /// Sweeps of seeds, scores, and the grading of submissions that may cheat.
 #[derive(Debug, Parser)]
@@ -17,6 +17,8 @@ struct Options {
 #[derive(Debug, Subcommand)]
 enum Command {
     Handout(handout::Options),
+    Sweep(sweep::Options),
+    Merge(merge::Options),
     List(list::Options),
     Submit(submit::Options),
 }
@@ -24,6 +26,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Options::parse().command {
         Command::Handout(options) => handout::run(&options),
+        Command::Sweep(options) => sweep::run(&options),
+        Command::Merge(options) => merge::run(&options),
         Command::List(options) => list::run(&options),
         Command::Submit(options) => submit::run(&options),
     };
