@@ -313,6 +313,6 @@ pub fn no_record(about: &About, seed: Seed, end: &End) -> Record {
         switches: 0,
         trace: String::new(),
         warnings: Vec::new(),
-        artefacts: Vec::new(),
+        artefacts: std::collections::BTreeMap::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! The tester, tested: what it prints, what it reads, which histories it lets pass.
 
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
 use labgob::Bytes;
@@ -12,6 +12,8 @@ use labtester::{
 };
 use raftapi::{EntryId, LogIndex, ServerId, Term};
 use rand::RngExt as _;
+
+use crate::child::{fails, report, run};
 
 // ---- what it prints ----
 
@@ -72,7 +74,7 @@ fn record(virtual_seconds: f64, rpcs: u64) -> Record {
         switches: 9,
         trace: "0".into(),
         warnings: vec![],
-        artefacts: vec![],
+        artefacts: std::collections::BTreeMap::new(),
     }
 }
 
@@ -422,9 +424,7 @@ fn other() {
 /// it is named below the report.
 #[test]
 fn a_lock_held_across_a_call_is_reported() {
-    let binary = std::env::current_exe().unwrap();
-    let ignored = ["tester::waits_with_a_lock_on_purpose", "--exact", "--ignored"];
-    let output = run(Command::new(binary).args(ignored));
+    let output = fails("tester::waits_with_a_lock_on_purpose");
     let report = report(&output);
     assert!(report.starts_with("a lock is held across a call\n"), "{report}");
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -436,9 +436,7 @@ fn a_lock_held_across_a_call_is_reported() {
 /// virtual time.
 #[test]
 fn the_last_line_of_a_report_repeats_it() {
-    let binary = std::env::current_exe().unwrap();
-    let ignored = ["tester::fails_on_purpose", "--exact", "--ignored"];
-    let first = report(&run(Command::new(binary).args(ignored)));
+    let first = report(&fails("tester::fails_on_purpose"));
     let lines: Vec<&str> = first.lines().collect();
     assert_eq!(lines.len(), 5, "{first}");
     assert_eq!(lines[0], "no agreement");
@@ -451,23 +449,4 @@ fn the_last_line_of_a_report_repeats_it() {
     let directory = env!("CARGO_MANIFEST_DIR");
     let second = report(&run(Command::new("sh").arg("-c").arg(shell).current_dir(directory)));
     assert_eq!(first, second);
-}
-
-fn run(command: &mut Command) -> Output {
-    for variable in ["LAB_SEED", "LAB_RUNS", "LAB_LOG", "LAB_RECORDS", "LAB_CHECK"] {
-        command.env_remove(variable);
-    }
-    let output = command.env("CARGO_NET_OFFLINE", "true").output().unwrap();
-    assert!(!output.status.success(), "it passed");
-    output
-}
-
-/// The report in what a failing test printed: from its title to its last line.
-fn report(output: &Output) -> String {
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let lines: Vec<&str> = printed.lines().collect();
-    let end = lines.iter().position(|line| line.trim_start().starts_with("again "));
-    let end = end.unwrap_or_else(|| panic!("no report in:\n{printed}"));
-    let start = lines[..end].iter().rposition(|line| !line.starts_with(' ')).unwrap();
-    lines[start..=end].join("\n")
 }

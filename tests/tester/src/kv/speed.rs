@@ -1,0 +1,95 @@
+//! What an operation costs on a cluster that nothing befalls: virtual time and messages.
+//!
+//! The original asks for thirty operations in a second of real time, which says more of the machine
+//! than of the service.
+
+use labrt::sim;
+use labrt::time::{Duration, Instant};
+use raftapi::ServerId;
+
+use super::{Client, KvCluster};
+use crate::report::Failure;
+use crate::text::{at, span};
+
+/// Virtual time of an operation on average. It needs two round trips, about 1.2 ms; this is room
+/// for batches and for waits that look now and then, but not for the next heartbeat.
+const MEAN: Duration = Duration::from_millis(20);
+
+/// No single operation may take this time: some timeout would have to pass for it.
+const LONGEST: Duration = Duration::from_millis(300);
+
+/// Requests of the client for ten operations. It needs ten.
+const CALLS_FOR_TEN: u64 = 13;
+
+/// All requests for an operation, for each server. A client's one and one to each follower would do;
+/// this is room for a second round that spreads the commit index, and for heartbeats.
+const REQUESTS_FOR_EACH_SERVER: u64 = 3;
+
+impl KvCluster {
+    /// One client appends to one key, so many times, one operation after the other: each is done
+    /// once, in order, soon, and for few messages.
+    ///
+    /// Who leads is last among the ends of its clerk, so it has to remember whom it found.
+    pub fn expect_speed(&self, operations: u32) {
+        let leader = self.expect_settled_leader();
+        let mut servers: Vec<ServerId> = self.servers().filter(|s| *s != leader).collect();
+        servers.push(leader);
+        let mut client = self.client_with(&servers);
+        client.get("x");
+        self.set_patience(LONGEST);
+
+        let (began, calls, requests) =
+            (Instant::now(), self.requests_of_clients(), self.stats().requests);
+        let mut expected = String::new();
+        for n in 0..operations {
+            let value = format!("x 0 {n} y");
+            client.append("x", &value);
+            expected.push_str(&value);
+        }
+        let took = began.elapsed();
+        let (calls, requests) =
+            (self.requests_of_clients() - calls, self.stats().requests - requests);
+        client.expect("x", &expected);
+
+        let limit = MEAN * operations;
+        if took > limit {
+            slow(operations, took, limit).raise();
+        }
+        let operations = u64::from(operations);
+        self.expect_at_most(
+            "requests of a client",
+            calls,
+            operations * CALLS_FOR_TEN / 10,
+            "a clerk asks the server that answered last, and on a healthy network it answers",
+            "whom a clerk asks first",
+        );
+        self.expect_at_most(
+            "requests",
+            requests,
+            operations * REQUESTS_FOR_EACH_SERVER * self.len() as u64,
+            "an operation takes one request of the client, and one or two to each follower",
+            "what an operation waits for, and what else is sent because of it",
+        );
+    }
+
+    /// From now on nothing befalls the cluster, so no operation may take long. Waits for a leader.
+    pub fn expect_prompt_answers(&self) -> Client {
+        self.expect_settled_leader();
+        let mut client = self.client();
+        client.get("");
+        self.set_patience(LONGEST);
+        client
+    }
+}
+
+fn slow(operations: u32, took: Duration, limit: Duration) -> Failure {
+    Failure::budget("operations are slow")
+        .expected(format!(
+            "{operations} operations one after the other take at most {}, {} each: two round trips \
+             and some milliseconds",
+            span(limit),
+            span(MEAN)
+        ))
+        .happened(format!("they took {}, until {}", span(took), at(sim::elapsed())))
+        .look_at("what start() wakes, and what a request waits for: not for a heartbeat, and not for a look now and then")
+}
