@@ -23,14 +23,16 @@ mod raft_3C;
 #[expect(non_snake_case, reason = "as above")]
 #[path = "lab/raft_3D.rs"]
 mod raft_3D;
+// staff: from here
 
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 #[path = "lab/child.rs"]
 mod child;
 /// Tests of the tester itself.
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
+#[expect(clippy::unwrap_used, reason = "as above")]
 #[path = "lab/tester.rs"]
 mod tester;
 #[expect(clippy::unwrap_used, reason = "as above")]
 #[path = "lab/tester_kv.rs"]
 mod tester_kv;
+// staff: to here

@@ -5,8 +5,8 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::record::Seed;
 use crate::report::Attachment;
+use labrecord::Seed;
 
 /// Writes them, and gives what each is and its path.
 ///

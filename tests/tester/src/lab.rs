@@ -1,11 +1,13 @@
 //! A graded test: what it is called, what it is worth, and how it is run on many seeds.
 
 use std::any::{Any, type_name};
-use std::panic;
+use std::fmt::Display;
+use std::panic::{self, Location};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use labrecord::{About, Record, Seed, pass_line};
 use labrpc::Conditions;
 use labrt::sim::{self, Config, Engine, FailureKind, Outcome, TaskInfo};
 use labrt::time::Duration;
@@ -16,10 +18,11 @@ use crate::checker::Measures;
 use crate::cluster::{Cluster, ServiceKind, Setup, UNRELIABLE};
 use crate::kv::KvCluster;
 use crate::log;
-use crate::record::{Record, Seed, pass_line};
-use crate::report::{Failure, Report, Verdict};
+use crate::report::{Failure, Verdict};
 use crate::settings::Settings;
+use crate::supervisor::Supervisor;
 use crate::text::{at, span};
+use crate::unwritten;
 
 /// What a test does with a cluster.
 type Story = Arc<dyn Fn(&Cluster, &Arc<Measures>) + Send + Sync>;
@@ -47,6 +50,8 @@ pub struct Lab {
     time_limit: Duration,
     ignored: bool,
     no_locked_calls: bool,
+    /// Where it is written.
+    place: &'static Location<'static>,
 }
 
 impl Lab {
@@ -55,6 +60,7 @@ impl Lab {
 
     /// A test of this part (`3A`) with this title, worth so many points: three servers, a reliable
     /// network, no snapshots.
+    #[track_caller]
     pub const fn new(part: &'static str, title: &'static str, points: u32) -> Lab {
         let service = ServiceKind::Tester { snapshots: false };
         let setup = Setup { servers: 3, conditions: Conditions::reliable(), service };
@@ -66,6 +72,7 @@ impl Lab {
             time_limit: Lab::TIME_LIMIT,
             ignored: false,
             no_locked_calls: false,
+            place: Location::caller(),
         }
     }
 
@@ -136,18 +143,29 @@ impl Lab {
     }
 
     fn run_story(self, name: &str, story: &Story) {
-        let settings = Settings::from_env().unwrap_or_else(|error| {
-            eprintln!("{error}");
-            fail()
-        });
-        let mut passed = Vec::new();
-        for seed in settings.seeds_of(name) {
+        let mut settings = Settings::from_env().unwrap_or_else(|error| give_up(&error));
+        let supervisor = settings.supervised.then(Supervisor::of_this_process);
+        let supervisor = supervisor.transpose().unwrap_or_else(|error| give_up(&error));
+        if let Some(supervisor) = supervisor {
+            settings.check_determinism |= supervisor.order().check_determinism;
+            supervisor.describe(self.about(name)).unwrap_or_else(|error| give_up(&error));
+        }
+        let seeds: Vec<Seed> = match supervisor {
+            Some(supervisor) => supervisor.order().seeds.clone(),
+            None => settings.seeds_of(name).collect(),
+        };
+        let keep_going = supervisor.is_some_and(|supervisor| supervisor.order().keep_going);
+
+        let mut records = Vec::new();
+        for seed in seeds {
             let record = self.run_seed(name, seed, story, &settings);
             if let Some(file) = &settings.records
                 && let Err(error) = record.append_to(file)
             {
-                eprintln!("LAB_RECORDS={}: {error}", file.display());
-                fail()
+                give_up(&format!("LAB_RECORDS={}: {error}", file.display()))
+            }
+            if let Some(supervisor) = supervisor {
+                supervisor.send(&record).unwrap_or_else(|error| give_up(&error));
             }
             if let Some(report) = &record.report {
                 eprintln!("{report}");
@@ -157,11 +175,29 @@ impl Lab {
                 for warning in &record.warnings {
                     eprintln!("  besides    {warning}");
                 }
-                fail()
+                // In one line, for editors that make a link of it.
+                eprintln!(
+                    "  test       {}:{}: {}",
+                    self.place.file(),
+                    self.place.line(),
+                    report.title
+                );
+                // A task that is stuck still has its core: what came after it would be no fair run.
+                if !keep_going || record.verdict == Verdict::Stuck {
+                    fail()
+                }
             }
-            passed.push(record);
+            records.push(record);
         }
-        log::print(&pass_line(&passed));
+        if records.iter().any(|record| record.verdict != Verdict::Pass) {
+            fail()
+        }
+        log::print(&pass_line(&records));
+    }
+
+    fn about(self, name: &str) -> About {
+        let (part, title) = (self.part.to_owned(), self.title.to_owned());
+        About { test: name.to_owned(), part, title, points: self.points }
     }
 
     fn run_seed(self, name: &str, seed: Seed, story: &Story, settings: &Settings) -> Record {
@@ -227,7 +263,7 @@ impl Lab {
             seed,
             verdict: failure.as_ref().map_or(Verdict::Pass, |failure| failure.verdict),
             signature,
-            report: failure.map(|failure| Report::of(&failure, again)),
+            report: failure.map(|failure| failure.report(again)),
             virtual_seconds: report.virtual_time.as_secs_f64(),
             wall_seconds: wall.as_secs_f64(),
             servers: self.setup.servers,
@@ -312,6 +348,12 @@ fn test_name(story: &str) -> String {
     path.split("::{{").next().unwrap_or(path).to_owned()
 }
 
+/// Fails the test because it cannot be run as the environment asks.
+fn give_up(error: &dyn Display) -> ! {
+    eprintln!("{error}");
+    fail()
+}
+
 /// Fails the test without a second message: the report has been printed.
 fn fail() -> ! {
     panic::resume_unwind(Box::new("the report is above"))
@@ -327,12 +369,15 @@ fn is_testers(task: Option<&TaskInfo>) -> bool {
 }
 
 fn panicked(task: Option<&TaskInfo>, when: Duration, message: &str) -> Failure {
+    let (what, place) = message.rsplit_once(", at ").unwrap_or((message, "the message above"));
+    if let Some(failure) = unwritten::failure(&of(task), when, what, place) {
+        return failure;
+    }
     let (verdict, title) = if is_testers(task) {
         (Verdict::Tester, "the tester panicked")
     } else {
         (Verdict::Panic, "a server panicked")
     };
-    let (what, place) = message.rsplit_once(", at ").unwrap_or((message, "the message above"));
     Failure::new(verdict, title)
         .expected("no panic")
         .happened(format!("{}, {}: {what}", of(task), at(when)))

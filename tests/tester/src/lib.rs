@@ -37,7 +37,7 @@
 //!   checked at every apply and after every message, whatever the story is; [`Logs`] those for what
 //!   a Raft shows of its log, if it shows any.
 //! - [`Failure`] and [`Report`] are the five lines; [`Record`] is one run; [`Settings`] are the
-//!   `LAB_` variables; [`log`] prints a run in columns.
+//!   `LAB_` variables; [`log`] prints a run in columns; [`unwritten`] lists what is still to do.
 //! - Not here: anything that looks inside a message, or relies on what is inside a Raft.
 
 pub mod applied;
@@ -52,13 +52,14 @@ pub mod log;
 pub mod logs;
 pub mod nemesis;
 pub mod office;
-pub mod record;
 pub mod report;
 mod service;
 pub mod settings;
 mod stall;
+mod supervisor;
 mod task;
 pub mod text;
+pub mod unwritten;
 mod watch;
 
 pub use applied::Applied;
@@ -67,8 +68,8 @@ pub use cluster::Cluster;
 pub use elections::Elections;
 pub use kv::KvCluster;
 pub use lab::Lab;
+pub use labrecord::{Record, Seed, pass_line};
 pub use logs::Logs;
-pub use record::{Record, Seed};
 pub use report::{Attachment, Failure, Report, Verdict};
 pub use service::takes_snapshot_at;
 pub use settings::{BadSetting, Seeds, Settings, Topics};

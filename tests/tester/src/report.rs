@@ -1,33 +1,9 @@
-//! What a failure says: five lines, from one type, whatever failed.
+//! What a check found. The five lines that come of it are [`Report`].
 
 use std::fmt;
 use std::panic;
 
-use serde::{Deserialize, Serialize};
-
-/// What one run of one test on one seed came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// Nothing was found wrong.
-    Pass,
-    /// Something happened that must never happen.
-    Safety,
-    /// Something that must happen did not, in the time it has.
-    Liveness,
-    /// It works, but spends too much: messages, bytes, storage, tasks.
-    Budget,
-    /// The lab's code panicked.
-    Panic,
-    /// Every task waited for another.
-    Deadlock,
-    /// A task never came back to labrt.
-    Stuck,
-    /// Two runs of one seed differed.
-    Nondeterministic,
-    /// The tester itself is wrong.
-    Tester,
-}
+pub use labrecord::{Report, Verdict};
 
 /// What a check found, before it is known how to run it again.
 ///
@@ -124,55 +100,11 @@ impl Failure {
     pub fn raise(self) -> ! {
         panic::resume_unwind(Box::new(self))
     }
-}
 
-/// The five lines that a failed test prints.
-///
-/// ```text
-/// two leaders in one term
-///   expected   at most one leader in each term (Raft 5.2, Election Safety)
-///   happened   S1 led T7 since 1.840 s, and S4 leads it too at 1.911 s
-///   look at    what your server saves before it answers RequestVote (Figure 2)
-///   again      LAB_SEED=0x5eed cargo test raft_3A::re_election
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
-    /// The failure in a few words.
-    pub title: String,
-    /// The rule that was broken.
-    pub expected: String,
-    /// What was seen.
-    pub happened: String,
-    /// Where to look.
-    pub look_at: String,
-    /// The shell command that gives the same run again.
-    pub again: String,
-}
-
-impl Report {
-    /// The report of `failure`, which the shell command `again` repeats.
+    /// The report of this failure, which the shell command `again` repeats.
     #[must_use]
-    pub fn of(failure: &Failure, again: String) -> Report {
-        let Failure { title, expected, happened, look_at, .. } = failure.clone();
+    pub fn report(&self, again: String) -> Report {
+        let Failure { title, expected, happened, look_at, .. } = self.clone();
         Report { title, expected, happened, look_at, again }
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.title)?;
-        let lines = [
-            ("expected", &self.expected),
-            ("happened", &self.happened),
-            ("look at", &self.look_at),
-            ("again", &self.again),
-        ];
-        for (n, (label, text)) in lines.into_iter().enumerate() {
-            let newline = if n == 0 { "" } else { "\n" };
-            // What is longer than a line goes on under its own beginning.
-            let text = text.trim_end().replace('\n', "\n             ");
-            write!(f, "{newline}  {label:<10} {text}")?;
-        }
-        Ok(())
     }
 }

@@ -4,9 +4,8 @@ use std::env;
 use std::fmt;
 use std::path::PathBuf;
 
+use labrecord::Seed;
 use labrt::sim::{Backend, Engine};
-
-use crate::record::Seed;
 
 /// How often each test runs, and with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +14,8 @@ pub struct Settings {
     pub seeds: Seeds,
     /// Where records are appended (`LAB_RECORDS`).
     pub records: Option<PathBuf>,
+    /// Seeds come from a supervisor, and records go to it (`LAB_SUPERVISOR=stdin`).
+    pub supervised: bool,
     /// Which topics are printed (`LAB_LOG`).
     pub log: Option<Topics>,
     /// Run each seed twice and compare (`LAB_CHECK=determinism`).
@@ -127,6 +128,11 @@ impl Settings {
             Some(value) if value == "determinism" => true,
             Some(value) => return bad("LAB_CHECK", value, "it takes `determinism`"),
         };
+        let supervised = match get("LAB_SUPERVISOR") {
+            None => false,
+            Some(value) if value == "stdin" => true,
+            Some(value) => return bad("LAB_SUPERVISOR", value, "it takes `stdin`"),
+        };
         // To ignore these would let a run pass for something that it was not.
         for (variable, accepted) in NOT_THERE_YET {
             if let Some(value) = get(variable) {
@@ -143,6 +149,7 @@ impl Settings {
         });
         Ok(Settings {
             seeds,
+            supervised,
             records: get("LAB_RECORDS").map(PathBuf::from),
             log,
             check_determinism,

@@ -6,9 +6,9 @@ use std::time::Duration;
 use labgob::Bytes;
 use labrt::sim::{Backend, Engine};
 use labtester::log::Columns;
-use labtester::record::pass_line;
+use labtester::unwritten::todos;
 use labtester::{
-    Applied, Elections, Failure, Lab, Record, Report, Seed, Seeds, Settings, Topics, Verdict,
+    Applied, Elections, Failure, Lab, Record, Seed, Seeds, Settings, Topics, Verdict, pass_line,
 };
 use raftapi::{EntryId, LogIndex, ServerId, Term};
 use rand::RngExt as _;
@@ -23,7 +23,7 @@ fn a_report_has_five_lines() {
         .expected("at most one leader in each term (Raft 5.2, Election Safety)")
         .happened("S1 led T7, first seen at 1.840 s; S4 leads T7 too, seen at 1.911 s")
         .look_at("what your server saves before it answers RequestVote (Figure 2)");
-    let report = Report::of(&failure, "LAB_SEED=0x5eed cargo test raft_3A::re_election".into());
+    let report = failure.report("LAB_SEED=0x5eed cargo test raft_3A::re_election".into());
     let expected = "\
 two leaders in one term
   expected   at most one leader in each term (Raft 5.2, Election Safety)
@@ -36,7 +36,7 @@ two leaders in one term
 #[test]
 fn what_is_longer_goes_on_under_its_beginning() {
     let failure = Failure::liveness("slow").happened("first\nsecond\n");
-    let report = Report::of(&failure, String::new()).to_string();
+    let report = failure.report(String::new()).to_string();
     assert!(report.contains("  happened   first\n             second\n  look at"), "{report}");
 }
 
@@ -133,6 +133,7 @@ fn a_wrong_value_is_named() {
         ("LAB_RUNS", "abc", "it takes a number of seeds, 1 or more"),
         ("LAB_RUNS", "0", "it takes a number of seeds, 1 or more"),
         ("LAB_CHECK", "all", "it takes `determinism`"),
+        ("LAB_SUPERVISOR", "3", "it takes `stdin`"),
         ("LAB_CLOCK", "wall", "it takes `real` or `virtual`"),
         ("LAB_BACKEND", "fibers", "it takes `coroutines` or `threads`"),
     ];
@@ -374,6 +375,49 @@ fn waits_with_a_lock_on_purpose() {
         let _guard = mutex.lock();
         wait.wait().unwrap();
     });
+}
+
+/// Comes to a place that is not written. Run by the test below.
+#[test]
+#[ignore = "it fails"]
+fn is_not_written_on_purpose() {
+    Lab::new("self", "a place to fill in", 0)
+        .ignored()
+        .run(|_| todo!("Part 9Z: let pigs fly (Figure 99)"));
+}
+
+/// A `todo!` is reported as work to do, and not as a crash with a message of its own.
+#[test]
+fn what_is_not_written_yet_is_reported_as_work_to_do() {
+    let binary = std::env::current_exe().unwrap();
+    let ignored = ["tester::is_not_written_on_purpose", "--exact", "--ignored"];
+    let output = run(Command::new(binary).args(ignored));
+    let report = report(&output);
+    let lines: Vec<&str> = report.lines().collect();
+    assert_eq!(lines[0], "part 9Z is not written yet");
+    assert_eq!(lines[1], "  expected   let pigs fly (Figure 99)");
+    assert!(lines[3].starts_with("  look at    tests/tests/lab/tester.rs:"), "{report}");
+    let printed = [output.stdout, output.stderr].concat();
+    assert!(!String::from_utf8_lossy(&printed).contains("panicked"), "{report}");
+}
+
+#[test]
+fn what_is_still_to_do_is_found_in_the_sources() {
+    let source = "\
+fn vote() {
+    todo!(\"Part 3A: vote\")
+}
+// todo!(\"Part 3A: commented out\")
+fn more() {
+    todo!(
+        \"Part 3B: more, and longer\"
+    )
+}
+fn other() {
+    todo!()
+}
+";
+    assert_eq!(todos(source), [(2, "3A", "vote"), (6, "3B", "more, and longer")]);
 }
 
 /// A lock held across a call fails a test that asks for it, with both lines; and whatever else fails,

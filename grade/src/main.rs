@@ -1,0 +1,38 @@
+//! `grade --help` says what it does.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use grade::{handout, list, merge, submit, sweep};
+
+/// Sweeps of seeds, scores, and the grading of submissions that may cheat.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+// One module of the library for each: its `Options`, and `run`.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Handout(handout::Options),
+    Sweep(sweep::Options),
+    Merge(merge::Options),
+    List(list::Options),
+    Submit(submit::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Options::parse().command {
+        Command::Handout(options) => handout::run(&options),
+        Command::Sweep(options) => sweep::run(&options),
+        Command::Merge(options) => merge::run(&options),
+        Command::List(options) => list::run(&options),
+        Command::Submit(options) => submit::run(&options),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("grade: {error:#}");
+        ExitCode::from(2)
+    })
+}

@@ -1,0 +1,92 @@
+//! The tests in a test binary. Nothing here knows their names: they are asked for.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+/// A built test binary.
+#[derive(Debug, Clone)]
+pub struct TestBinary {
+    path: PathBuf,
+    /// Where cargo would run it.
+    folder: PathBuf,
+}
+
+impl TestBinary {
+    /// The binary at `path`, which is to run in `folder`.
+    #[must_use]
+    pub fn new(path: PathBuf, folder: PathBuf) -> TestBinary {
+        TestBinary { path, folder }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A command that runs it, with an environment that says nothing but where programs are.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.current_dir(&self.folder).env_clear().stdin(Stdio::null());
+        command
+    }
+
+    /// The graded tests, in the binary's order: those of modules that are named after a part, such as
+    /// `raft_3A::re_election`. Tests that are `#[ignore]`d are not among them.
+    ///
+    /// # Errors
+    ///
+    /// If the binary cannot be run.
+    pub fn graded(&self) -> Result<Vec<String>> {
+        let all = self.list(&[])?;
+        let ignored = self.list(&["--ignored"])?;
+        Ok(all.into_iter().filter(|name| is_graded(name) && !ignored.contains(name)).collect())
+    }
+
+    fn list(&self, more: &[&str]) -> Result<Vec<String>> {
+        let mut command = self.command();
+        command.args(["--list", "--format", "terse"]).args(more);
+        let output = command.output().with_context(|| self.path.display().to_string())?;
+        if !output.status.success() {
+            bail!("{} --list: {}", self.path.display(), output.status);
+        }
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
+    }
+}
+
+/// Is this `CRATE_PART::..`, with a part such as `3A`?
+fn is_graded(name: &str) -> bool {
+    crate_and_part(name).is_some()
+}
+
+/// The crate that a test is about, and the part of the lab: `raft` and `3A` of
+/// `raft_3A::re_election`.
+#[must_use]
+pub fn crate_and_part(name: &str) -> Option<(&str, &str)> {
+    let (lab, part) = name.split_once("::")?.0.split_once('_')?;
+    let is_part = matches!(part.as_bytes(), [digit, letter]
+        if digit.is_ascii_digit() && letter.is_ascii_uppercase());
+    is_part.then_some((lab, part))
+}
+
+/// The tests that `wanted` selects: a part (`3A`), a crate and part (`raft_3A`), a test's whole name,
+/// or some of it, as `cargo test` does. All, if nothing is wanted.
+///
+/// # Errors
+///
+/// If something wanted selects nothing.
+pub fn select(tests: &[String], wanted: &[String]) -> Result<Vec<String>> {
+    for filter in wanted {
+        if !tests.iter().any(|test| test.contains(filter.as_str())) {
+            bail!("there is no graded test `{filter}`");
+        }
+    }
+    let chosen = |test: &&String| {
+        wanted.is_empty() || wanted.iter().any(|filter| test.contains(filter.as_str()))
+    };
+    Ok(tests.iter().filter(chosen).cloned().collect())
+}

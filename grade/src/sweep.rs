@@ -1,0 +1,318 @@
+//! `grade sweep`: the graded tests on many seeds, on all cores.
+//!
+//! The runs are cut into chunks: one test, some of its seeds. Each core takes the next chunk and
+//! gives it to a test process, round after round, so that all tests come on at the same pace and a
+//! sweep that is cut short says something about each.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use labrecord::{About, Record, Report, Seed, Verdict};
+
+use crate::cargo::Build;
+use crate::process::{self, End, Limits, Task};
+use crate::say::say;
+use crate::shard::Shard;
+use crate::suite::{self, TestBinary};
+use crate::tally::{Plan, Sweep};
+use crate::{duration, hash, workspace};
+
+/// Run tests on many seeds, on all cores: how sure can I be?
+///
+/// Each test runs on the seeds that `cargo test` would give it, and on as many more as are asked for.
+/// Ctrl-C ends the sweep and prints what it has come to.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Parts or tests, such as 3A or `raft_3A::re_election`; all, if nothing is said.
+    tests: Vec<String>,
+    /// Seeds of each test. With --time, no limit unless one is given.
+    #[arg(long, short = 'n')]
+    runs: Option<u64>,
+    /// Processes at a time; as many as cores, if nothing is said.
+    #[arg(long, short)]
+    jobs: Option<usize>,
+    /// Stop at the first failure.
+    #[arg(long)]
+    until_fail: bool,
+    /// Stop after this time, such as 90s, 10m or 8h.
+    #[arg(long, value_parser = duration::parse)]
+    time: Option<Duration>,
+    /// Do only this part of it, such as 3/8. Read from the environment inside a Slurm job array, a
+    /// Kubernetes indexed Job, or wherever `GRADE_SHARD_INDEX` (from 0) and `GRADE_SHARD_COUNT` are set.
+    #[arg(long)]
+    shard: Option<Shard>,
+    /// Write the result here, as JSON, for `grade merge`.
+    #[arg(long, short)]
+    out: Option<PathBuf>,
+    /// Build with this cargo profile.
+    #[arg(long, default_value = "release")]
+    profile: String,
+    /// The workspace, or a folder in it.
+    #[arg(long, default_value = ".")]
+    root: PathBuf,
+}
+
+/// Seeds of each test, if nothing is said.
+const RUNS: u64 = 100;
+
+/// Seeds that a process gets: enough that starting it costs nothing, few enough that no core is left
+/// with a long one at the end.
+const CHUNK: usize = 20;
+
+/// Wall time that a chunk may take: of a right server, some take seconds.
+const CHUNK_WALL: Duration = Duration::from_mins(10);
+
+/// Sweeps.
+///
+/// # Errors
+///
+/// If the tests cannot be built or run, or the options make no sense.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let shard = match options.shard {
+        Some(shard) => shard,
+        None => match Shard::from_environment(|name| std::env::var(name).ok())? {
+            Some((shard, variable)) => {
+                eprintln!("part {shard} of the sweep, says {variable}");
+                shard
+            }
+            None => Shard::WHOLE,
+        },
+    };
+    ensure!(options.runs != Some(0), "--runs 0 runs nothing");
+    let runs = options.runs.or(options.time.is_none().then_some(RUNS));
+    let root = workspace::find(&options.root)?;
+    let sources = hash::of_files(&workspace::read(&root)?);
+    let binary = Build { root, profile: options.profile.clone(), frozen: false }.tests()?;
+    let tests = suite::select(&binary.graded()?, &options.tests)?;
+    let abouts = process::describe(binary.command(), &tests)?;
+
+    let stop = stop_at_signals()?;
+    let sweep = Sweep::new(Plan { sources, runs }, shard, &abouts);
+    let deck = Deck { abouts: &abouts, shard, runs, next: Mutex::new((0, 0)) };
+    let jobs = options.jobs.filter(|jobs| *jobs > 0);
+    let jobs = jobs.or_else(|| thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+    let began = Instant::now();
+    let workers = Workers {
+        binary: &binary,
+        deck: &deck,
+        deadline: options.time.map(|time| began + time),
+        until_fail: options.until_fail,
+        stop: &stop,
+        bar: progress_bar(runs.map(|_| deck.len())),
+        sweep: Mutex::new(sweep),
+    };
+    workers.work(jobs)?;
+    let mut sweep = workers.sweep.into_inner().unwrap_or_else(PoisonError::into_inner);
+    sweep.cut_short = runs.is_none_or(|_| sweep.runs() < deck.len());
+
+    say(&sweep.table());
+    say(&sums(&sweep, began.elapsed(), jobs));
+    if let Some(out) = &options.out {
+        write(&sweep, out)?;
+    }
+    Ok(if sweep.failures() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Writes a sweep to a file.
+pub(crate) fn write(sweep: &Sweep, out: &PathBuf) -> Result<()> {
+    let text = serde_json::to_string_pretty(sweep)? + "\n";
+    fs::write(out, text).with_context(|| out.display().to_string())
+}
+
+/// The last lines: how many runs, and what they took.
+fn sums(sweep: &Sweep, wall: Duration, jobs: usize) -> String {
+    let each: u64 = sweep.tests.values().map(|tally| tally.wall_time.sum).sum();
+    let each = Duration::from_micros(each).as_secs_f64();
+    let wall = wall.as_secs_f64();
+    format!(
+        "\n{} runs, {} failed{}; {wall:.1} s on {jobs} {}, {each:.1} s one after the other: {:.2} times as fast\n",
+        sweep.runs(),
+        sweep.failures(),
+        if sweep.cut_short { ", cut short" } else { "" },
+        if jobs == 1 { "process" } else { "processes" },
+        each / wall.max(1e-9),
+    )
+}
+
+/// Set by Ctrl-C, or by whoever ends a batch job. The second time ends this process at once.
+pub(crate) fn stop_at_signals() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+/// Hidden where standard error is no terminal.
+fn progress_bar(length: Option<u64>) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
+    let template = match length {
+        Some(_) => "{wide_bar} {pos}/{len} runs, {elapsed} of about {duration}  {msg}",
+        None => "{spinner} {pos} runs, {elapsed}  {msg}",
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Deals out chunks: for each round, one of each test.
+struct Deck<'a> {
+    abouts: &'a [About],
+    shard: Shard,
+    runs: Option<u64>,
+    /// The next chunk: from this run on, of this test.
+    next: Mutex<(u64, usize)>,
+}
+
+impl Deck<'_> {
+    /// How many runs there are, if their number is limited.
+    fn len(&self) -> u64 {
+        let mine = (0..self.runs.unwrap_or(0)).filter(|n| self.shard.has(*n)).count();
+        mine as u64 * self.abouts.len() as u64
+    }
+
+    fn draw(&self) -> Option<(&About, Vec<Seed>)> {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let (from, test) = *next;
+        let mine = (from..self.runs.unwrap_or(u64::MAX)).filter(|n| self.shard.has(*n));
+        let chunk: Vec<u64> = mine.take(CHUNK).collect();
+        let last = *chunk.last()?;
+        let about = &self.abouts[test];
+        *next = if test + 1 < self.abouts.len() { (from, test + 1) } else { (last + 1, 0) };
+        let seeds = chunk.into_iter().map(|n| Seed::derived(&about.test, n)).collect();
+        Some((about, seeds))
+    }
+}
+
+struct Workers<'a> {
+    binary: &'a TestBinary,
+    deck: &'a Deck<'a>,
+    deadline: Option<Instant>,
+    until_fail: bool,
+    stop: &'a AtomicBool,
+    bar: ProgressBar,
+    sweep: Mutex<Sweep>,
+}
+
+impl Workers<'_> {
+    fn work(&self, jobs: usize) -> Result<()> {
+        let results: Vec<Result<()>> = thread::scope(|scope| {
+            let clock = scope.spawn(|| self.watch_the_clock());
+            let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(|| self.take_chunks())).collect();
+            let results = workers.into_iter().map(ScopedJoinHandle::join);
+            let results =
+                results.map(|result| result.unwrap_or_else(|_| panic!("a worker panicked")));
+            let results = results.collect();
+            self.bar.finish_and_clear();
+            clock.thread().unpark();
+            results
+        });
+        results.into_iter().collect()
+    }
+
+    /// Ends the sweep at its deadline.
+    fn watch_the_clock(&self) {
+        let Some(deadline) = self.deadline else { return };
+        while !self.bar.is_finished() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.stop.store(true, Ordering::Relaxed);
+                return;
+            }
+            thread::park_timeout(left);
+        }
+    }
+
+    fn take_chunks(&self) -> Result<()> {
+        let result = self.take_chunks_until_stopped();
+        if result.is_err() {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn take_chunks_until_stopped(&self) -> Result<()> {
+        while !self.stop.load(Ordering::Relaxed)
+            && let Some((about, seeds)) = self.deck.draw()
+        {
+            let mut left = &seeds[..];
+            while !left.is_empty() && !self.stop.load(Ordering::Relaxed) {
+                let done = self.run_some(about, left)?;
+                left = &left[done..];
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs these seeds until one ends the process. Says how many have been run.
+    fn run_some(&self, about: &About, seeds: &[Seed]) -> Result<usize> {
+        let task = Task { test: &about.test, seeds, keep_going: true, check_determinism: false };
+        let limits = Limits { wall: CHUNK_WALL, print: 0, stop: self.stop };
+        let mut stuck = false;
+        let outcome = process::run(self.binary.command(), &task, &limits, |record| {
+            stuck = record.verdict == Verdict::Stuck;
+            self.add(&record);
+        })?;
+        // After a stuck task the tester goes no further in that process.
+        if outcome.end == End::Stopped || stuck || outcome.records == seeds.len() {
+            return Ok(outcome.records.max(1));
+        }
+        self.add(&no_record(about, seeds[outcome.records], &outcome.end));
+        Ok(outcome.records + 1)
+    }
+
+    fn add(&self, record: &Record) {
+        let mut sweep = self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
+        sweep.add(record);
+        self.bar.inc(1);
+        if record.verdict != Verdict::Pass {
+            self.bar.set_message(format!("{} failed", sweep.failures()));
+            if self.until_fail {
+                self.stop.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// The record of a run that ended without one.
+#[must_use]
+pub fn no_record(about: &About, seed: Seed, end: &End) -> Record {
+    let About { test, part, title, points } = about.clone();
+    let words = end.words();
+    Record {
+        signature: Some(format!("no record: {words}")),
+        report: Some(Report {
+            title: "no record of the run".to_owned(),
+            expected: "the tester says what each run came to".to_owned(),
+            happened: words,
+            look_at: "what ends or fills the whole process: exit, abort, memory, printing"
+                .to_owned(),
+            again: format!("LAB_SEED={seed} cargo test {test} -- --exact"),
+        }),
+        test,
+        part,
+        title,
+        points,
+        seed,
+        verdict: Verdict::Missing,
+        virtual_seconds: 0.0,
+        wall_seconds: 0.0,
+        servers: 0,
+        rpcs: 0,
+        bytes: 0,
+        commands: 0,
+        switches: 0,
+        trace: String::new(),
+        warnings: Vec::new(),
+        artefacts: std::collections::BTreeMap::new(),
+    }
+}
