@@ -46,7 +46,7 @@ fn unreliable_one_key() {
         |kv| {
             let mut reader = kv.client();
             reader.put("k", "");
-            let pieces = |n: usize| (0..APPENDS).map(move |j| format!("x {n} {j} y"));
+            let pieces = |n: usize| (0..APPENDS).map(move |j| format!("C{n}.{j} "));
             let clients: Vec<_> = (0..CLIENTS)
                 .map(|n| {
                     kv.client().begin(move |client| {

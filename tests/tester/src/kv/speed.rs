@@ -42,7 +42,7 @@ impl KvCluster {
             (Instant::now(), self.requests_of_clients(), self.stats().requests);
         let mut expected = String::new();
         for n in 0..operations {
-            let value = format!("x 0 {n} y");
+            let value = format!("{n} ");
             client.append("x", &value);
             expected.push_str(&value);
         }
