@@ -190,7 +190,7 @@ fn persist_partition_unreliable() {
 /// All of it, with more servers and more clients.
 #[test]
 fn persist_partition_unreliable_linearizable() {
-    Lab::new("4A", "unreliable net, restarts, partitions, more clients and servers", 7)
+    Lab::new("4A", "the same, 15 clients and 7 servers", 7)
         .servers(7)
         .unreliable()
         .kv(None)

@@ -135,7 +135,7 @@ fn snapshot_unreliable_recover() {
 /// And partitions.
 #[test]
 fn snapshot_unreliable_recover_concurrent_partition() {
-    Lab::new("4B", "unreliable net, restarts, partitions, snapshots, many clients", 5)
+    Lab::new("4B", "unreliable net, restarts, partitions, snapshots", 5)
         .servers(5)
         .unreliable()
         .kv(LIMIT)
@@ -148,7 +148,7 @@ fn snapshot_unreliable_recover_concurrent_partition() {
 /// All of it, with more servers and more clients.
 #[test]
 fn snapshot_unreliable_recover_concurrent_partition_linearizable() {
-    Lab::new("4B", "unreliable net, restarts, partitions, snapshots, more clients and servers", 7)
+    Lab::new("4B", "the same, 15 clients and 7 servers", 7)
         .servers(7)
         .unreliable()
         .kv(LIMIT)
