@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::mutant::{Lab, Mutant, PatchError};
 
-/// Every file that the build may need, by its path in the workspace.
+/// Every text file of the workspace, by its path in it.
 pub(crate) struct Sources {
     files: BTreeMap<String, String>,
 }
@@ -18,9 +18,6 @@ const SKIPPED: [&str; 6] = ["target", ".git", ".ci", "book", "wrong", "right"];
 /// What Lab 3 does without: results of its tests stay good when these change.
 const LAB_4: [&str; 4] =
     ["kvraft/", "linearize/", "tests/tester/src/kv", "tests/tests/lab/kvraft_"];
-
-/// Kinds of files that a build reads.
-const KINDS: [&str; 5] = ["rs", "toml", "lock", "md", "txt"];
 
 impl Sources {
     pub(crate) fn read(root: &Path) -> Result<Sources, String> {
@@ -92,14 +89,11 @@ fn collect(root: &Path, under: &str, files: &mut BTreeMap<String, String>) -> Re
     for entry in entries.flatten() {
         let Ok(name) = entry.file_name().into_string() else { continue };
         let path = if under.is_empty() { name.clone() } else { format!("{under}/{name}") };
-        let kind = Path::new(&name).extension().and_then(|kind| kind.to_str()).unwrap_or("");
         if entry.path().is_dir() {
             if !SKIPPED.contains(&name.as_str()) {
                 collect(root, &path, files)?;
             }
-        } else if KINDS.contains(&kind)
-            && let Ok(text) = fs::read_to_string(entry.path())
-        {
+        } else if let Ok(text) = fs::read_to_string(entry.path()) {
             files.insert(path, text);
         }
     }
