@@ -25,7 +25,7 @@ pub(crate) struct Plan<'a> {
 }
 
 /// Seeds of each test in the steps before the last: most wrong Rafts need few.
-const STEPS: [u64; 2] = [10, 50];
+const STEPS: [u64; 3] = [2, 10, 50];
 
 /// A place to build and run in, with one patch at a time.
 pub(crate) struct Workshop {

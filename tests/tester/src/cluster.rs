@@ -324,6 +324,16 @@ impl Cluster {
         Arc::clone(&self.shared.servers.lock()[server.0].persister)
     }
 
+    /// Where this server's present life takes place.
+    ///
+    /// # Panics
+    ///
+    /// If it is down.
+    pub(crate) fn node(&self, server: ServerId) -> Node {
+        let servers = self.shared.servers.lock();
+        servers[server.0].running.as_ref().expect("the test relies on its being up").node.clone()
+    }
+
     /// What the network has carried so far.
     pub fn stats(&self) -> Stats {
         self.shared.network.stats()

@@ -17,7 +17,10 @@ fn basic() {
 /// An operation waits for a majority, and for nothing else.
 #[test]
 fn speed() {
-    Lab::new("4A", "ops complete fast enough", 4).kv(None).run_kv(|kv| kv.expect_speed(1000));
+    Lab::new("4A", "ops complete fast enough", 4).kv(None).run_kv(|kv| {
+        kv.expect_speed(1000);
+        kv.expect_speed_of_a_leader_that_stutters(300);
+    });
 }
 
 /// Many clients at once seem to work one at a time: the service is linearizable (Raft 8).
@@ -90,6 +93,10 @@ fn one_partition() {
             client.put("1", "16");
             client.expect("1", "16");
 
+            // This one has hardly begun to wait.
+            let late = kv.client_of(&minority).begin(|client| client.get("1"));
+            kv.sleep(Duration::from_millis(300));
+
             // Nobody else does anything by then, so nothing new is committed that would wake those
             // who wait.
             kv.heal();
@@ -97,11 +104,17 @@ fn one_partition() {
             let all: Vec<ServerId> = kv.servers().collect();
             put.reach(&all);
             get.reach(&all);
+            late.reach(&all);
             put.expect_within(AFTER_HEALING, "a put that waits in the minority when it is healed");
             get.expect_within(AFTER_HEALING, "a get that waits in the minority when it is healed");
+            late.expect_within(
+                AFTER_HEALING,
+                "a get that has just come to the minority when it is healed",
+            );
             kv.client().expect("1", "15");
 
             a_client_without_the_leader(kv);
+            kv.expect_few_requests_without_a_leader();
         },
     );
 }
