@@ -235,6 +235,28 @@ impl Cluster {
         self.shared.network.set_link_conditions(&from, &to, hold.then_some(late));
     }
 
+    /// From now on every request to this server is lost, and so is every reply, if `replies_too`.
+    /// What it sends arrives.
+    pub fn deafen(&self, server: ServerId, replies_too: bool) {
+        tracing::info!(target: log::FAULT, "{server} goes deaf, replies too: {replies_too}");
+        let reply_loss = f64::from(u8::from(replies_too));
+        let deaf = Conditions { request_loss: 1.0, reply_loss, ..Conditions::reliable() };
+        self.set_conditions_to(server, Some(deaf.with_long_delays()));
+    }
+
+    /// Undoes [`deafen`](Self::deafen).
+    pub fn undeafen(&self, server: ServerId) {
+        tracing::info!(target: log::FAULT, "{server} hears again");
+        self.set_conditions_to(server, None);
+    }
+
+    fn set_conditions_to(&self, server: ServerId, conditions: Option<Conditions>) {
+        for other in self.servers().filter(|other| *other != server) {
+            let (from, to) = (other.to_string(), server.to_string());
+            self.shared.network.set_link_conditions(&from, &to, conditions);
+        }
+    }
+
     pub(crate) fn network(&self) -> &Network {
         &self.shared.network
     }
@@ -293,7 +315,7 @@ impl Cluster {
         let node = Node::new(&name);
         let peers: Vec<ClientEnd> =
             self.servers().map(|peer| shared.network.end(&node, &peer.to_string())).collect();
-        let persister = Arc::clone(&shared.servers.lock()[server.0].persister);
+        let persister = self.persister(server);
         let snapshot = persister.read_snapshot();
         let incarnation = node.incarnation();
         shared.checker.tell(|history, now| {
@@ -318,10 +340,14 @@ impl Cluster {
             task::start("service", move || service.run(&applies));
             raft
         });
-        let raft = started.expect("nobody kills a node that has just been made");
+        let Ok(raft) = started else { return }; // a nemesis struck: it saves something at its start
         shared.network.serve(&node, raft.service());
         shared.servers.lock()[server.0].running = Some(Incarnation { node, raft });
         self.look(server);
+    }
+
+    pub(crate) fn persister(&self, server: ServerId) -> Arc<Persister> {
+        Arc::clone(&self.shared.servers.lock()[server.0].persister)
     }
 
     /// From now on this server's service takes nothing more from its apply channel, until the

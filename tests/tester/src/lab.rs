@@ -291,12 +291,13 @@ fn is_testers(task: Option<&TaskInfo>) -> bool {
 }
 
 fn panicked(task: Option<&TaskInfo>, when: Duration, message: &str) -> Failure {
-    let (verdict, title) = if is_testers(task) {
+    let (what, place) = message.rsplit_once(", at ").unwrap_or((message, "the message above"));
+    // The tester's tasks call `start` and the like, so they run the server's code, too.
+    let (verdict, title) = if is_testers(task) && !place.starts_with("raft/") {
         (Verdict::Tester, "the tester panicked")
     } else {
         (Verdict::Panic, "a server panicked")
     };
-    let (what, place) = message.rsplit_once(", at ").unwrap_or((message, "the message above"));
     Failure::new(verdict, title)
         .expected("no panic")
         .happened(format!("{}, {}: {what}", of(task), at(when)))

@@ -69,7 +69,8 @@ fn snapshot_install() {
 }
 
 /// The snapshot that an old leader is sent ends within what it took in alone. None of that follows
-/// the snapshot, so none may stay (Figure 13, 7).
+/// the snapshot, so none may stay (Figure 13, 7). And it may be the first that it hears of a newer
+/// term: what it takes in as leader afterwards would get an index a second time.
 fn snapshot_within_a_stale_tail(cluster: &Cluster) {
     let old = cluster.expect_one_leader();
     agree(cluster, 3);
@@ -83,6 +84,10 @@ fn snapshot_within_a_stale_tail(cluster: &Cluster) {
     }
     // Its log is looked at when the snapshot arrives.
     cluster.connect(old);
+    for _ in 0..500 {
+        cluster.start(old, &cluster.command_of(COMMAND));
+        cluster.sleep(Duration::from_micros(200));
+    }
     agree(cluster, 3);
 }
 
@@ -188,7 +193,24 @@ fn snapshot_all_crash() {
                 cluster.expect_index(after, LogIndex(before.0 + 1));
             }
         }
+        crashes_at_saves(cluster);
     });
+}
+
+/// Servers crash between one save and the next. Log and snapshot belong together after every single
+/// one.
+fn crashes_at_saves(cluster: &Cluster) {
+    let nemesis = cluster.crash_at_saves(0.1);
+    for _ in 0..100 {
+        // Agreement is not demanded: crashes may come faster than elections.
+        let command = cluster.command_of(COMMAND);
+        for server in cluster.servers() {
+            cluster.start(server, &command);
+        }
+        cluster.sleep(ELECTION_TIMEOUT / 20);
+    }
+    drop(nemesis);
+    agree(cluster, 3);
 }
 
 /// A server that restarts from a snapshot, and saves something before it takes another, still has
