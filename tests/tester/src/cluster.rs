@@ -230,9 +230,15 @@ impl Cluster {
     /// Holds back every reply of `from` to `to` from now on, by 200 to 2199 ms; or no more.
     pub fn hold_back_replies(&self, from: ServerId, to: ServerId, hold: bool) {
         tracing::info!(target: log::FAULT, "replies of {from} to {to} are late: {hold}");
-        let late = Conditions { late_reply: 1.0, ..Conditions::reliable().with_long_delays() };
-        let (from, to) = (from.to_string(), to.to_string());
-        self.shared.network.set_link_conditions(&from, &to, hold.then_some(late));
+        let late = Conditions { late_reply: 1.0, ..Conditions::reliable() };
+        self.set_link_conditions(from, to, hold.then_some(late));
+    }
+
+    /// Loses every reply of `from` to `to` from now on; or no more.
+    pub fn lose_replies(&self, from: ServerId, to: ServerId, lose: bool) {
+        tracing::info!(target: log::FAULT, "replies of {from} to {to} are lost: {lose}");
+        let conditions = Conditions { reply_loss: 1.0, ..Conditions::reliable() };
+        self.set_link_conditions(from, to, lose.then_some(conditions));
     }
 
     /// From now on every request to this server is lost, and so is every reply, if `replies_too`.
@@ -241,7 +247,7 @@ impl Cluster {
         tracing::info!(target: log::FAULT, "{server} goes deaf, replies too: {replies_too}");
         let reply_loss = f64::from(u8::from(replies_too));
         let deaf = Conditions { request_loss: 1.0, reply_loss, ..Conditions::reliable() };
-        self.set_conditions_to(server, Some(deaf.with_long_delays()));
+        self.set_conditions_to(server, Some(deaf));
     }
 
     /// Undoes [`deafen`](Self::deafen).
@@ -252,9 +258,13 @@ impl Cluster {
 
     fn set_conditions_to(&self, server: ServerId, conditions: Option<Conditions>) {
         for other in self.servers().filter(|other| *other != server) {
-            let (from, to) = (other.to_string(), server.to_string());
-            self.shared.network.set_link_conditions(&from, &to, conditions);
+            self.set_link_conditions(other, server, conditions);
         }
+    }
+
+    fn set_link_conditions(&self, from: ServerId, to: ServerId, conditions: Option<Conditions>) {
+        let conditions = conditions.map(Conditions::with_long_delays);
+        self.shared.network.set_link_conditions(&from.to_string(), &to.to_string(), conditions);
     }
 
     pub(crate) fn network(&self) -> &Network {

@@ -3,11 +3,16 @@
 //! What costs a right cluster no more than a needless round now and then is no error by itself. So
 //! these expectations are of many elections together, or of what no right server does.
 
+use std::sync::Arc;
+
+use labrpc::NetEventKind;
 use labrt::sim;
 use labrt::time::Duration;
+use parking_lot::Mutex;
 use raftapi::{ServerId, Term};
 
 use crate::cluster::Cluster;
+use crate::nemesis;
 use crate::report::Failure;
 use crate::text::{at, span};
 
@@ -23,6 +28,9 @@ const CALLS_AT_ONCE: usize = 3;
 
 /// The longest that a call to nowhere hangs, and time for another one.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
+/// No election timeout is shorter than this.
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// As for any first leader.
 const ELECTED_WITHIN: Duration = Duration::from_secs(5);
@@ -136,6 +144,55 @@ impl Cluster {
                     .raise();
             }
             self.sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Lets so much time pass, in which this follower must not campaign soon after a request of its
+    /// leader has reached it.
+    pub fn expect_to_follow(&self, follower: ServerId, leader: ServerId, length: Duration) {
+        #[derive(Default)]
+        struct Seen {
+            over: bool,
+            heard: Option<Duration>,
+            campaigned: Option<(Duration, Duration)>,
+        }
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let watched = Arc::clone(&seen);
+        self.network().observe(move |event| {
+            let [from, to] = [event.from, event.to].map(nemesis::server);
+            let is_vote = event.method == "Raft.RequestVote";
+            let mut seen = watched.lock();
+            if seen.over {
+            } else if event.kind == NetEventKind::RequestDelivered {
+                if !is_vote && (from, to) == (Some(leader), Some(follower)) {
+                    seen.heard = Some(event.at);
+                }
+            } else if event.kind == NetEventKind::RequestSent
+                && is_vote
+                && from == Some(follower)
+                && let Some(heard) = seen.heard
+                && event.at < heard + SHORTEST_TIMEOUT
+            {
+                seen.campaigned.get_or_insert((heard, event.at));
+            }
+        });
+        self.sleep(length);
+        let mut seen = seen.lock();
+        seen.over = true;
+        if let Some((heard, when)) = seen.campaigned {
+            Failure::liveness("a server campaigned although it heard its leader")
+                .expected(format!(
+                    "whatever the leader of its term sends, a snapshot too, puts off a server's own \
+                     election, for {} at least (Raft 5.2)",
+                    span(SHORTEST_TIMEOUT)
+                ))
+                .happened(format!(
+                    "a request of {leader} reached {follower} {}, and it campaigned {}",
+                    at(heard),
+                    at(when)
+                ))
+                .look_at("what resets the election timer: AppendEntries and InstallSnapshot of the present leader")
+                .raise();
         }
     }
 }

@@ -162,9 +162,27 @@ fn everything_twice(cluster: &Cluster) {
 /// A server that crashed is brought back by a snapshot.
 #[test]
 fn snapshot_install_crash() {
-    Lab::new("3D", "install snapshots (crash)", 4)
-        .snapshots()
-        .run(|cluster| snapshots_and(cluster, Absence::Crashed));
+    Lab::new("3D", "install snapshots (crash)", 4).snapshots().run(|cluster| {
+        snapshots_and(cluster, Absence::Crashed);
+        nothing_but_snapshots(cluster);
+    });
+}
+
+/// A server needs a snapshot, and none of its answers arrives. So it may be sent that snapshot again
+/// and again, and nothing else. This tells it, too, that there is a leader.
+fn nothing_but_snapshots(cluster: &Cluster) {
+    let leader = cluster.expect_settled_leader();
+    let follower = cluster.after(leader, 1);
+    // The next entry is the last of the leader's next snapshot.
+    while !takes_snapshot_at(leader, agree(cluster, 3).next()) {}
+    cluster.crash(follower);
+    agree(cluster, 2);
+    cluster.lose_replies(follower, leader, true);
+    cluster.restart(follower);
+    cluster.connect(follower);
+    cluster.expect_to_follow(follower, leader, ELECTION_TIMEOUT);
+    cluster.lose_replies(follower, leader, false);
+    agree(cluster, 3);
 }
 
 /// The same over a network that loses messages.
