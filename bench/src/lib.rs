@@ -19,7 +19,7 @@
 //!   [`raw`] has the same as `runtime`, on the crates under labrt's real engine.
 //! - [`message`]: messages as Raft sends them, and what their bytes cost.
 //! - [`listener`]: what the log costs. [`memory`]: what a task costs while it waits.
-//! - [`lab3`]: the graded tests, run as a student runs them.
+//! - [`graded`]: the graded tests, run as a student runs them.
 //! - [`On`] is what a story runs on; [`Clock`] is what it is measured by.
 //! - [`best`] and [`machine`] are for those who print.
 //! - Not here: statistics. The benchmarks leave those to criterion, the table takes the best.
@@ -28,7 +28,7 @@
 
 mod clock;
 pub mod cluster;
-pub mod lab3;
+pub mod graded;
 pub mod listener;
 pub mod machine;
 pub mod memory;

@@ -11,6 +11,8 @@
 //! grade sweep 3A --runs 1000          how sure can I be of part 3A?
 //! grade merge shard-*.json            the table of a sweep that was spread over machines
 //! grade run submissions/* --out out   grades of a class
+//! grade submit                        pack my work, after a look at it as the staff will see it
+//! grade handout                       the tree that students get
 //! grade doctor                        is this machine fit for it?
 //! ```
 //!
@@ -20,12 +22,14 @@
 //! - Not here: what a test checks (labtester), what a record is (labrecord). No lab crate is linked
 //!   in, so this program works whether a student's Raft compiles or not.
 
+pub mod archive;
 pub mod binomial;
 pub mod cargo;
 pub mod confine;
 pub mod doctor;
 pub mod duration;
 pub mod grade;
+pub mod handout;
 pub mod hash;
 pub mod list;
 pub mod merge;
@@ -37,7 +41,9 @@ pub mod run;
 pub mod say;
 pub mod scan;
 pub mod shard;
+pub mod smoke;
 pub mod submission;
+pub mod submit;
 pub mod suite;
 pub mod sweep;
 pub mod tally;

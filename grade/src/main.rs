@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use grade::{confine, doctor, list, merge, run, sweep};
+use grade::{confine, doctor, handout, list, merge, run, submit, sweep};
 
 /// Sweeps of seeds, scores, and the grading of submissions that may cheat.
 #[derive(Debug, Parser)]
@@ -16,6 +16,7 @@ struct Options {
 // One module of the library for each: its `Options`, and `run`.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Handout(handout::Options),
     Sweep(sweep::Options),
     Merge(merge::Options),
     Run(run::Options),
@@ -23,16 +24,19 @@ enum Command {
     List(list::Options),
     #[command(hide = true)]
     Confine(confine::Options),
+    Submit(submit::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Options::parse().command {
+        Command::Handout(options) => handout::run(&options),
         Command::Sweep(options) => sweep::run(&options),
         Command::Merge(options) => merge::run(&options),
         Command::Run(options) => run::run(&options),
         Command::Confine(options) => confine::run(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::List(options) => list::run(&options),
+        Command::Submit(options) => submit::run(&options),
     };
     result.unwrap_or_else(|error| {
         eprintln!("grade: {error:#}");

@@ -1,5 +1,6 @@
 //! One test on some seeds, in as many processes as it takes: every seed gets its record.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -116,6 +117,6 @@ pub fn no_record(about: &About, seed: Seed, why: &str) -> Record {
         switches: 0,
         trace: String::new(),
         warnings: Vec::new(),
-        artefacts: Vec::new(),
+        artefacts: BTreeMap::new(),
     }
 }

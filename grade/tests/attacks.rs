@@ -70,29 +70,35 @@ fn no_attack_gains_a_point() {
     attacks.sort_by(|a, b| a.name.cmp(&b.name));
     assert!(attacks.len() > 20);
 
-    let default = grade_all(&folder, "default", &attacks, POLICY);
-    let flagged = grade_all(&folder, "flagged", &attacks, &format!("{POLICY}{ONLY_FLAG}"));
+    let default = grade_all(&folder, "default", &attacks.iter().collect::<Vec<_>>(), POLICY);
+    // What the scan does not reject would go the same way again.
+    let rejected: Vec<&Attack> =
+        attacks.iter().filter(|attack| default[&attack.name].problem.is_some()).collect();
+    let flagged = grade_all(&folder, "flagged", &rejected, &format!("{POLICY}{ONLY_FLAG}"));
 
     let mut table = String::new();
     let mut wrong = Vec::new();
-    for attack in &attacks {
-        let _ = writeln!(table, "\n{}: {}", attack.name, attack.head["what"]);
-        let _ = writeln!(table, "    stopped by   {}", attack.head["stopped"]);
+    for Attack { name, head } in &attacks {
+        let _ = writeln!(table, "\n{name}: {}", head["what"]);
+        let _ = writeln!(table, "    stopped by   {}", head["stopped"]);
         for (how, grades) in [("default", &default), ("flagged", &flagged)] {
-            let (grade, expected) = (&grades[&attack.name], &attack.head[how]);
+            let (Some(grade), Some(expected)) = (grades.get(name), head.get(how)) else {
+                // Whoever is graded says what must be seen, and the other way round.
+                assert!(!grades.contains_key(name) && !head.contains_key(how), "{name}: {how}");
+                continue;
+            };
             let (seen, score) = (seen(grade), grade.score());
             let first = seen.lines().next().unwrap();
             let _ = writeln!(table, "    {how:<12} {score} points: {first}");
-            let gains = attack.head.get("gains").filter(|_| how == "flagged");
+            let gains = head.get("gains").filter(|_| how == "flagged");
             let gains: f64 = gains.map_or(0.0, |gains| gains.parse().unwrap());
             #[expect(clippy::float_cmp, reason = "points are whole here")]
-            if score != gains || !seen.contains(expected.as_str()) || !grade.complete {
-                wrong.push(format!("{} ({how}): {expected}, and not:\n{seen}", attack.name));
+            let right = score == gains && expected.split(" | ").any(|words| seen.contains(words));
+            if !right || !grade.complete {
+                wrong.push(format!("{name} ({how}): {expected}, and not:\n{seen}"));
             }
             // What is only flagged is there for staff to see.
-            if how == "flagged" && gains > 0.0 {
-                assert!(!grade.findings.is_empty(), "{}", attack.name);
-            }
+            assert!(how == "default" || !grade.findings.is_empty(), "{name}");
         }
     }
     eprintln!("{table}");
@@ -113,14 +119,14 @@ fn head(files: &Files, scratch: &Path) -> BTreeMap<String, String> {
         .map(|line| line.split_once(':').unwrap())
         .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
         .collect();
-    assert!(["what", "stopped", "default", "flagged"].iter().all(|name| head.contains_key(*name)));
+    assert!(["what", "stopped", "default"].iter().all(|name| head.contains_key(*name)));
     head
 }
 
 fn grade_all(
     folder: &Path,
     how: &str,
-    attacks: &[Attack],
+    attacks: &[&Attack],
     policy: &str,
 ) -> BTreeMap<String, Grade> {
     let path = |name: &str| folder.join(name).display().to_string();

@@ -46,6 +46,8 @@ struct Saved {
     snapshot: Vec<u8>,
     /// Saves so far, this incarnation's and those before it.
     saves: u64,
+    /// Those of them that changed the snapshot.
+    snapshots: u64,
     /// A copy was made, so this is the disk of a dead server.
     sealed: bool,
     on_save: Option<Arc<OnSave>>,
@@ -66,8 +68,11 @@ impl Persister {
                 return;
             }
             saved.raft_state = raft_state;
-            if let SnapshotWrite::Replace(bytes) = snapshot {
+            if let SnapshotWrite::Replace(bytes) = snapshot
+                && bytes != saved.snapshot
+            {
                 saved.snapshot = bytes;
+                saved.snapshots += 1;
             }
             saved.saves += 1;
             saved.on_save.clone()
@@ -113,6 +118,11 @@ impl Persister {
     /// For the tester: how often this server's disk was written, over all incarnations.
     pub fn saves(&self) -> u64 {
         self.saved.lock().saves
+    }
+
+    /// For the tester: how many of these changed the stored snapshot.
+    pub fn snapshots(&self) -> u64 {
+        self.saved.lock().snapshots
     }
 
     /// For the tester: calls `callback` after each save, with this persister, in the task that
@@ -167,6 +177,15 @@ mod tests {
         disk.save(b"bc".to_vec(), SnapshotWrite::Keep);
         assert_eq!(contents(&disk), (b"bc".to_vec(), b"snap".to_vec()));
         assert_eq!((disk.raft_state_size(), disk.snapshot_size(), disk.saves()), (2, 4, 2));
+    }
+
+    #[test]
+    fn a_snapshot_saved_again_is_not_another_one() {
+        let disk = Persister::new();
+        for (state, snapshot) in [("a", "one"), ("b", "one"), ("c", "two")] {
+            disk.save(state.into(), SnapshotWrite::Replace(snapshot.into()));
+        }
+        assert_eq!((disk.saves(), disk.snapshots()), (3, 2));
     }
 
     #[test]

@@ -5,7 +5,13 @@
 
 #![allow(missing_docs, reason = "tests are found by their paths")]
 
-#[expect(non_snake_case, reason = "`cargo test 3A` selects by the part's own name")]
+#[expect(non_snake_case, reason = "`cargo test 4A` selects by the part's own name")]
+#[path = "lab/kvraft_4A.rs"]
+mod kvraft_4A;
+#[expect(non_snake_case, reason = "as above")]
+#[path = "lab/kvraft_4B.rs"]
+mod kvraft_4B;
+#[expect(non_snake_case, reason = "as above")]
 #[path = "lab/raft_3A.rs"]
 mod raft_3A;
 #[expect(non_snake_case, reason = "as above")]
@@ -17,8 +23,16 @@ mod raft_3C;
 #[expect(non_snake_case, reason = "as above")]
 #[path = "lab/raft_3D.rs"]
 mod raft_3D;
+// staff: from here
 
-/// Tests of the tester itself.
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
+#[path = "lab/child.rs"]
+mod child;
+/// Tests of the tester itself.
+#[expect(clippy::unwrap_used, reason = "as above")]
 #[path = "lab/tester.rs"]
 mod tester;
+#[expect(clippy::unwrap_used, reason = "as above")]
+#[path = "lab/tester_kv.rs"]
+mod tester_kv;
+// staff: to here

@@ -1,7 +1,7 @@
 //! A validator for the part of JSON Schema that the schemas here use. What it does not know is an
 //! error, so that nothing in a schema is passed over.
 
-use regex_lite::Regex;
+use regex::Regex;
 use serde_json::Value;
 
 /// Everything in which a value is not what the schema says.

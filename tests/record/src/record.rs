@@ -1,5 +1,6 @@
 //! One record for each run of a test on a seed: all that is shown or written comes from it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -102,8 +103,8 @@ pub struct Record {
     pub trace: String,
     /// What was seen that is no failure but deserves a look, such as a lock held across a call.
     pub warnings: Vec<String>,
-    /// Files that were written about the run.
-    pub artefacts: Vec<String>,
+    /// Files that were written about the run: what each is, and its path.
+    pub artefacts: BTreeMap<String, String>,
 }
 
 impl Record {

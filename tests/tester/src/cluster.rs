@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kvraft::KvServer;
 use labgob::Bytes;
 use labrpc::{ClientEnd, Conditions, Network, Stats};
 use labrt::node::Node;
@@ -36,10 +37,37 @@ pub const UNRELIABLE: Conditions =
 pub struct Setup {
     /// How many servers.
     pub servers: usize,
-    /// The network's hardships. Long delays on dead links are added always.
+    /// The network's hardships.
     pub conditions: Conditions,
-    /// Does the service take snapshots?
-    pub snapshots: bool,
+    /// What stands on each server's Raft.
+    pub service: ServiceKind,
+}
+
+/// What stands on each server's Raft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// The tester's own service, which has all that is applied checked.
+    Tester {
+        /// Does it take snapshots?
+        snapshots: bool,
+    },
+    /// The key/value service of Lab 4.
+    Kv {
+        /// In bytes, the limit of the Raft state that is saved; `None` for no limit and no snapshots.
+        max_raft_state: Option<usize>,
+    },
+}
+
+impl Setup {
+    /// The hardships with what every test of this lab adds: in those of Lab 3 news of a dead link take
+    /// long, so that whoever calls its peers one after the other is found out. Clerks do that, and
+    /// so it is left out where there are clerks.
+    fn hardships(&self, conditions: Conditions) -> Conditions {
+        match self.service {
+            ServiceKind::Tester { .. } => conditions.with_long_delays(),
+            ServiceKind::Kv { .. } => conditions,
+        }
+    }
 }
 
 /// A cluster of Raft servers S0, S1, ... on a simulated network. A handle: clones mean the same
@@ -69,6 +97,8 @@ struct Shared {
 
 struct Server {
     connected: bool,
+    /// Which part of a partitioned network it is in.
+    side: usize,
     persister: Arc<Persister>,
     running: Option<Incarnation>,
 }
@@ -78,15 +108,31 @@ struct Server {
 struct Incarnation {
     node: Node,
     raft: Raft,
+    /// In Lab 4, what stands on its Raft.
+    kv: Option<KvServer>,
+}
+
+impl Incarnation {
+    /// Calls the `kill` of the API.
+    fn kill(&self) {
+        match &self.kv {
+            Some(kv) => kv.kill(),
+            None => self.raft.kill(),
+        }
+    }
 }
 
 impl Cluster {
     /// Starts the servers, then connects them.
     pub(crate) fn start_up(setup: Setup, measures: Arc<Measures>) -> Cluster {
         let network = Network::new();
-        network.set_conditions(setup.conditions.with_long_delays());
-        let empty =
-            || Server { connected: false, persister: Arc::new(Persister::new()), running: None };
+        network.set_conditions(setup.hardships(setup.conditions));
+        let empty = || Server {
+            connected: false,
+            side: 0,
+            persister: Arc::new(Persister::new()),
+            running: None,
+        };
         let cluster = Cluster {
             shared: Arc::new(Shared {
                 setup,
@@ -163,13 +209,41 @@ impl Cluster {
 
     // ---- links ----
 
-    /// Links a server with every connected one, both ways.
+    /// Links a server with every connected one on its side of the network, both ways.
     pub fn connect(&self, server: ServerId) {
         tracing::info!(target: log::FAULT, "connect {server}");
         self.shared.servers.lock()[server.0].connected = true;
+        self.link(server);
+    }
+
+    /// Sets the links of a connected server: up to whoever is connected and on its side.
+    fn link(&self, server: ServerId) {
         for other in self.connected() {
-            self.set_links(server, other, true);
+            let together = {
+                let servers = self.shared.servers.lock();
+                servers[server.0].side == servers[other.0].side
+            };
+            self.set_links(server, other, together);
         }
+    }
+
+    /// Parts the network: `side_of` says on which side each server is from now on. Links between
+    /// servers of different sides go down, those between connected servers of one side come up.
+    /// Clients reach all servers as before.
+    pub fn partition(&self, side_of: impl Fn(ServerId) -> usize) {
+        let sides: Vec<usize> = self.servers().map(side_of).collect();
+        tracing::info!(target: log::FAULT, "partition {sides:?}");
+        for (entry, side) in self.shared.servers.lock().iter_mut().zip(sides) {
+            entry.side = side;
+        }
+        for server in self.connected() {
+            self.link(server);
+        }
+    }
+
+    /// Ends a [`partition`](Self::partition).
+    pub fn heal(&self) {
+        self.partition(|_| 0);
     }
 
     /// Cuts every link from and to a server. It goes on running, and the test can still talk to it.
@@ -221,22 +295,74 @@ impl Cluster {
         }
     }
 
-    /// Changes the network's hardships. Long delays on dead links are added.
+    /// Changes the network's hardships. In Lab 3, long delays on dead links are added.
     pub fn set_conditions(&self, conditions: Conditions) {
         tracing::info!(target: log::FAULT, "the network changes");
-        self.shared.network.set_conditions(conditions.with_long_delays());
+        self.shared.network.set_conditions(self.shared.setup.hardships(conditions));
     }
 
     /// Holds back every reply of `from` to `to` from now on, by 200 to 2199 ms; or no more.
     pub fn hold_back_replies(&self, from: ServerId, to: ServerId, hold: bool) {
         tracing::info!(target: log::FAULT, "replies of {from} to {to} are late: {hold}");
-        let late = Conditions { late_reply: 1.0, ..Conditions::reliable().with_long_delays() };
-        let (from, to) = (from.to_string(), to.to_string());
-        self.shared.network.set_link_conditions(&from, &to, hold.then_some(late));
+        let late = Conditions { late_reply: 1.0, ..Conditions::reliable() };
+        self.set_link_conditions(from, to, hold.then_some(late));
     }
 
-    pub(crate) fn network(&self) -> &Network {
+    /// Loses every reply of `from` to `to` from now on; or no more.
+    pub fn lose_replies(&self, from: ServerId, to: ServerId, lose: bool) {
+        tracing::info!(target: log::FAULT, "replies of {from} to {to} are lost: {lose}");
+        let conditions = Conditions { reply_loss: 1.0, ..Conditions::reliable() };
+        self.set_link_conditions(from, to, lose.then_some(conditions));
+    }
+
+    /// From now on every request to this server is lost, and so is every reply, if `replies_too`.
+    /// What it sends arrives.
+    pub fn deafen(&self, server: ServerId, replies_too: bool) {
+        tracing::info!(target: log::FAULT, "{server} goes deaf, replies too: {replies_too}");
+        let reply_loss = f64::from(u8::from(replies_too));
+        let deaf = Conditions { request_loss: 1.0, reply_loss, ..Conditions::reliable() };
+        self.set_conditions_to(server, Some(deaf));
+    }
+
+    /// Undoes [`deafen`](Self::deafen).
+    pub fn undeafen(&self, server: ServerId) {
+        tracing::info!(target: log::FAULT, "{server} hears again");
+        self.set_conditions_to(server, None);
+    }
+
+    fn set_conditions_to(&self, server: ServerId, conditions: Option<Conditions>) {
+        for other in self.servers().filter(|other| *other != server) {
+            self.set_link_conditions(other, server, conditions);
+        }
+    }
+
+    fn set_link_conditions(&self, from: ServerId, to: ServerId, conditions: Option<Conditions>) {
+        let conditions = conditions.map(|conditions| self.shared.setup.hardships(conditions));
+        self.shared.network.set_link_conditions(&from.to_string(), &to.to_string(), conditions);
+    }
+
+    /// What links the servers, and clients with them.
+    pub fn network(&self) -> &Network {
         &self.shared.network
+    }
+
+    pub(crate) fn setup(&self) -> &Setup {
+        &self.shared.setup
+    }
+
+    /// What this server has saved, and what its successor will start from if it crashes now.
+    pub fn persister(&self, server: ServerId) -> Arc<Persister> {
+        Arc::clone(&self.shared.servers.lock()[server.0].persister)
+    }
+
+    /// Where this server's present life takes place.
+    ///
+    /// # Panics
+    ///
+    /// If it is down.
+    pub(crate) fn node(&self, server: ServerId) -> Node {
+        let servers = self.shared.servers.lock();
+        servers[server.0].running.as_ref().expect("the test relies on its being up").node.clone()
     }
 
     /// What the network has carried so far.
@@ -275,7 +401,7 @@ impl Cluster {
             Ok(())
         });
         // The API's `kill` is told, as in the original, but the server is gone whatever it does.
-        let _ = dying.node.run(|| dying.raft.kill());
+        let _ = dying.node.run(|| dying.kill());
         dying.node.kill();
     }
 
@@ -293,35 +419,62 @@ impl Cluster {
         let node = Node::new(&name);
         let peers: Vec<ClientEnd> =
             self.servers().map(|peer| shared.network.end(&node, &peer.to_string())).collect();
-        let persister = Arc::clone(&shared.servers.lock()[server.0].persister);
-        let snapshot = persister.read_snapshot();
+        let persister = self.persister(server);
         let incarnation = node.incarnation();
         shared.checker.tell(|history, now| {
             history.elections.started(server, incarnation);
-            history.applied.started(server, incarnation, &snapshot, now)
+            match shared.setup.service {
+                ServiceKind::Tester { .. } => {
+                    let snapshot = persister.read_snapshot();
+                    history.applied.started(server, incarnation, &snapshot, now)
+                }
+                ServiceKind::Kv { .. } => Ok(()),
+            }
         });
+        let started = node.run(|| match shared.setup.service {
+            ServiceKind::Tester { snapshots } => {
+                let raft = self.boot_raft(server, &node, peers, persister, snapshots);
+                let service = raft.service();
+                (raft, None, service)
+            }
+            ServiceKind::Kv { max_raft_state } => {
+                let kv = KvServer::new(peers, server.0, persister, max_raft_state);
+                let service = kv.service();
+                (kv.raft().clone(), Some(kv), service)
+            }
+        });
+        // If a nemesis strikes, it is dead already: it saves something at its start.
+        let Ok((raft, kv, service)) = started else { return };
+        shared.network.serve(&node, service);
+        shared.servers.lock()[server.0].running = Some(Incarnation { node, raft, kv });
+        self.look(server);
+    }
 
+    /// Starts a Raft with the tester's own service on it. To be called on the server's node.
+    fn boot_raft(
+        &self,
+        server: ServerId,
+        node: &Node,
+        peers: Vec<ClientEnd>,
+        persister: Arc<Persister>,
+        takes_snapshots: bool,
+    ) -> Raft {
+        let shared = &self.shared;
         // Unbuffered, as the original's: a Raft that sends with its lock held blocks.
         let (apply, applies) = channel::bounded(0);
-        let started = node.run(|| {
-            let raft = Raft::new(peers, server.0, Arc::clone(&persister), apply);
-            let service = Service {
-                server,
-                node: node.clone(),
-                tester: shared.tester.clone(),
-                raft: raft.clone(),
-                persister,
-                checker: Arc::clone(&shared.checker),
-                stalls: Arc::clone(&shared.stalls),
-                takes_snapshots: shared.setup.snapshots,
-            };
-            task::start("service", move || service.run(&applies));
-            raft
-        });
-        let raft = started.expect("nobody kills a node that has just been made");
-        shared.network.serve(&node, raft.service());
-        shared.servers.lock()[server.0].running = Some(Incarnation { node, raft });
-        self.look(server);
+        let raft = Raft::new(peers, server.0, Arc::clone(&persister), apply);
+        let service = Service {
+            server,
+            node: node.clone(),
+            tester: shared.tester.clone(),
+            raft: raft.clone(),
+            persister,
+            checker: Arc::clone(&shared.checker),
+            stalls: Arc::clone(&shared.stalls),
+            takes_snapshots,
+        };
+        task::start("service", move || service.run(&applies));
+        raft
     }
 
     /// From now on this server's service takes nothing more from its apply channel, until the
@@ -340,7 +493,7 @@ impl Cluster {
     /// Asks a server for its term and whether it leads; `None` if it is down. What it says is
     /// checked against all that is on record.
     pub fn look(&self, server: ServerId) -> Option<(Term, bool)> {
-        let Incarnation { node, raft } = self.incarnation(server)?;
+        let Incarnation { node, raft, .. } = self.incarnation(server)?;
         // One look after the other: else an older answer could be entered after a newer one.
         let _looking = self.shared.looking[server.0].lock();
         let state = node.run(|| raft.get_state()).ok()?;
@@ -351,7 +504,7 @@ impl Cluster {
     /// Checks a server's log against all that is on record, if it is up and shows its log. This
     /// takes time in proportion to the log.
     pub fn look_at_log(&self, server: ServerId) {
-        if let Some(Incarnation { node, raft }) = self.incarnation(server)
+        if let Some(Incarnation { node, raft, .. }) = self.incarnation(server)
             && let Ok(Some(view)) = node.run(|| raft.view())
         {
             self.checker().saw_log(server, &view);
@@ -365,7 +518,7 @@ impl Cluster {
 
     /// Gives a server a command; `None` if it is down or refuses. What it promises is checked.
     pub fn start(&self, server: ServerId, command: &Bytes) -> Option<EntryId> {
-        let Incarnation { node, raft } = self.incarnation(server)?;
+        let Incarnation { node, raft, .. } = self.incarnation(server)?;
         let call = self.checker().tell(|history, _| Ok(history.applied.starting(command)));
         let began = Instant::now();
         let answer = node.run(|| raft.start(command.to_vec()));
@@ -454,8 +607,10 @@ impl Cluster {
         for server in self.servers() {
             self.look_at_log(server);
         }
-        let highest = self.checker().ask(|history| history.applied.highest());
-        self.shared.measures.commands.store(highest.0, Ordering::Relaxed);
+        if let ServiceKind::Tester { .. } = self.shared.setup.service {
+            let highest = self.checker().ask(|history| history.applied.highest());
+            self.shared.measures.commands.store(highest.0, Ordering::Relaxed);
+        }
     }
 }
 

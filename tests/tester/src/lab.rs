@@ -2,7 +2,7 @@
 
 use std::any::{Any, type_name};
 use std::fmt::Display;
-use std::panic;
+use std::panic::{self, Location};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -13,16 +13,19 @@ use labrt::sim::{self, Config, Engine, FailureKind, Outcome, TaskInfo};
 use labrt::time::Duration;
 use parking_lot::Mutex;
 
+use crate::artefacts;
 use crate::checker::Measures;
-use crate::cluster::{Cluster, Setup, UNRELIABLE};
+use crate::cluster::{Cluster, ServiceKind, Setup, UNRELIABLE};
+use crate::kv::KvCluster;
 use crate::log;
 use crate::report::{Failure, Verdict};
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
 use crate::text::{at, span};
+use crate::unwritten;
 
 /// What a test does with a cluster.
-type Story = Arc<dyn Fn(&Cluster) + Send + Sync>;
+type Story = Arc<dyn Fn(&Cluster, &Arc<Measures>) + Send + Sync>;
 
 /// A graded test, before it runs.
 ///
@@ -47,6 +50,8 @@ pub struct Lab {
     time_limit: Duration,
     ignored: bool,
     no_locked_calls: bool,
+    /// Where it is written.
+    place: &'static Location<'static>,
 }
 
 impl Lab {
@@ -55,8 +60,10 @@ impl Lab {
 
     /// A test of this part (`3A`) with this title, worth so many points: three servers, a reliable
     /// network, no snapshots.
+    #[track_caller]
     pub const fn new(part: &'static str, title: &'static str, points: u32) -> Lab {
-        let setup = Setup { servers: 3, conditions: Conditions::reliable(), snapshots: false };
+        let service = ServiceKind::Tester { snapshots: false };
+        let setup = Setup { servers: 3, conditions: Conditions::reliable(), service };
         Lab {
             part,
             title,
@@ -65,6 +72,7 @@ impl Lab {
             time_limit: Lab::TIME_LIMIT,
             ignored: false,
             no_locked_calls: false,
+            place: Location::caller(),
         }
     }
 
@@ -80,7 +88,15 @@ impl Lab {
 
     /// A service that takes a snapshot every ten commands.
     pub const fn snapshots(self) -> Lab {
-        Lab { setup: Setup { snapshots: true, ..self.setup }, ..self }
+        let service = ServiceKind::Tester { snapshots: true };
+        Lab { setup: Setup { service, ..self.setup }, ..self }
+    }
+
+    /// Servers of the key/value service, which keep their saved Raft state within so many bytes; `None`
+    /// for no limit and no snapshots. To be run with [`run_kv`](Self::run_kv).
+    pub const fn kv(self, max_raft_state: Option<usize>) -> Lab {
+        let service = ServiceKind::Kv { max_raft_state };
+        Lab { setup: Setup { service, ..self.setup }, ..self }
     }
 
     /// Another limit of virtual time.
@@ -107,7 +123,23 @@ impl Lab {
     /// If a run fails, after printing its report, or if a `LAB_` variable is not understood.
     pub fn run<F: Fn(&Cluster) + Send + Sync + 'static>(self, story: F) {
         // All the rest is compiled once, and not anew for each test.
-        self.run_story(&test_name(type_name::<F>()), &(Arc::new(story) as Story));
+        let name = test_name(type_name::<F>());
+        self.run_story(&name, &(Arc::new(move |cluster: &Cluster, _: &_| story(cluster)) as Story));
+    }
+
+    /// The same for a test of Lab 4.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run); and if [`kv`](Self::kv) was not called.
+    pub fn run_kv<F: Fn(&KvCluster) + Send + Sync + 'static>(self, story: F) {
+        let name = test_name(type_name::<F>());
+        let story = move |cluster: &Cluster, measures: &Arc<Measures>| {
+            let kv = KvCluster::of(cluster, Arc::clone(measures));
+            story(&kv);
+            kv.finish();
+        };
+        self.run_story(&name, &(Arc::new(story) as Story));
     }
 
     fn run_story(self, name: &str, story: &Story) {
@@ -137,9 +169,19 @@ impl Lab {
             }
             if let Some(report) = &record.report {
                 eprintln!("{report}");
+                for (what, path) in &record.artefacts {
+                    eprintln!("  {what:<10} {path}");
+                }
                 for warning in &record.warnings {
                     eprintln!("  besides    {warning}");
                 }
+                // In one line, for editors that make a link of it.
+                eprintln!(
+                    "  test       {}:{}: {}",
+                    self.place.file(),
+                    self.place.line(),
+                    report.title
+                );
                 // A task that is stuck still has its core: what came after it would be no fair run.
                 if !keep_going || record.verdict == Verdict::Stuck {
                     fail()
@@ -178,7 +220,7 @@ impl Lab {
             move || {
                 measures.reset();
                 let cluster = Cluster::start_up(self.setup, Arc::clone(&measures));
-                story(&cluster);
+                story(&cluster, &measures);
                 cluster.finish();
             }
         };
@@ -193,7 +235,11 @@ impl Lab {
 
         let (failure, signature, report) = match outcome {
             Ok(Outcome { result: Ok(()), report }) => {
-                let failure = too_busy(&report).or_else(|| self.locked_call(&report));
+                let operations = match self.setup.service {
+                    ServiceKind::Kv { .. } => measures.commands.load(Ordering::Relaxed),
+                    ServiceKind::Tester { .. } => 0,
+                };
+                let failure = too_busy(&report, operations).or_else(|| self.locked_call(&report));
                 let signature = failure.as_ref().map(|failure| failure.title.clone());
                 (failure, signature, report)
             }
@@ -207,6 +253,8 @@ impl Lab {
                 (Some(failure), Some(signature), sim::Report::default())
             }
         };
+        let attachments = failure.iter().flat_map(|failure| &failure.attachments);
+        let artefacts = artefacts::write(name, seed, attachments);
         Record {
             test: name.to_owned(),
             part: self.part.to_owned(),
@@ -225,7 +273,7 @@ impl Lab {
             switches: report.switches,
             trace: format!("{:016x}", report.trace_hash),
             warnings: report.warnings,
-            artefacts: Vec::new(),
+            artefacts,
         }
     }
 
@@ -321,12 +369,16 @@ fn is_testers(task: Option<&TaskInfo>) -> bool {
 }
 
 fn panicked(task: Option<&TaskInfo>, when: Duration, message: &str) -> Failure {
-    let (verdict, title) = if is_testers(task) {
+    let (what, place) = message.rsplit_once(", at ").unwrap_or((message, "the message above"));
+    if let Some(failure) = unwritten::failure(&of(task), when, what, place) {
+        return failure;
+    }
+    // The tester's tasks call `start` and the like, so they run the server's code, too.
+    let (verdict, title) = if is_testers(task) && !place.starts_with("raft/") {
         (Verdict::Tester, "the tester panicked")
     } else {
         (Verdict::Panic, "a server panicked")
     };
-    let (what, place) = message.rsplit_once(", at ").unwrap_or((message, "the message above"));
     Failure::new(verdict, title)
         .expected("no panic")
         .happened(format!("{}, {}: {what}", of(task), at(when)))
@@ -358,21 +410,29 @@ fn too_many_tasks(when: Duration, message: &str) -> Failure {
 
 /// A run in which tasks never rested. The simulation charges a microsecond for every switch, so
 /// this is a loop that polls without waiting.
-fn too_busy(report: &sim::Report) -> Option<Failure> {
+fn too_busy(report: &sim::Report, operations: u64) -> Option<Failure> {
     let seconds = report.virtual_time.as_secs() + 1;
-    (report.switches > SWITCHES_PER_SECOND * seconds).then(|| {
+    let most = SWITCHES_PER_SECOND * seconds + SWITCHES_PER_OPERATION * operations;
+    (report.switches > most).then(|| {
         Failure::budget("servers are busy doing nothing")
             .expected(format!(
-                "less than {SWITCHES_PER_SECOND} switches between tasks in a second: a task that has \
-                 nothing to do waits"
+                "less than {SWITCHES_PER_SECOND} switches between tasks in a second, and \
+                 {SWITCHES_PER_OPERATION} for each operation of a client: a task that has nothing to \
+                 do waits"
             ))
-            .happened(format!("{} switches in {seconds} s", report.switches))
+            .happened(format!(
+                "{} switches in {seconds} s with {operations} operations",
+                report.switches
+            ))
             .look_at("loops that look again and again whether there is something to do")
     })
 }
 
 /// The busiest test of a right server needs a fifth of that.
 const SWITCHES_PER_SECOND: u64 = 100_000;
+
+/// Seven servers need a fifth of that.
+const SWITCHES_PER_OPERATION: u64 = 500;
 
 fn nondeterministic(message: &str) -> Failure {
     Failure::new(Verdict::Nondeterministic, "one seed gave two different runs")

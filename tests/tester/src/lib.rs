@@ -32,18 +32,21 @@
 //! - [`Lab`] is a graded test: part, title, points, and a story to run on many seeds.
 //! - [`Cluster`] has the verbs that act ([`cluster`]) and the expectations ([`expect`]);
 //!   [`office`] asks how leaders take office; [`nemesis`] crashes servers at the worst moment.
+//! - [`kv`] is what tests of Lab 4 use besides: clients, campaigns, the check of what clients saw.
 //! - [`Checker`] knows the whole history: [`Applied`] and [`Elections`] hold the rules that are
 //!   checked at every apply and after every message, whatever the story is; [`Logs`] those for what
 //!   a Raft shows of its log, if it shows any.
 //! - [`Failure`] and [`Report`] are the five lines; [`Record`] is one run; [`Settings`] are the
-//!   `LAB_` variables; [`log`] prints a run in columns.
+//!   `LAB_` variables; [`log`] prints a run in columns; [`unwritten`] lists what is still to do.
 //! - Not here: anything that looks inside a message, or relies on what is inside a Raft.
 
 pub mod applied;
+mod artefacts;
 pub mod checker;
 pub mod cluster;
 pub mod elections;
 pub mod expect;
+pub mod kv;
 mod lab;
 pub mod log;
 pub mod logs;
@@ -56,15 +59,17 @@ mod stall;
 mod supervisor;
 mod task;
 pub mod text;
+pub mod unwritten;
 mod watch;
 
 pub use applied::Applied;
 pub use checker::{Checker, History};
 pub use cluster::Cluster;
 pub use elections::Elections;
+pub use kv::KvCluster;
 pub use lab::Lab;
 pub use labrecord::{Record, Seed, pass_line};
 pub use logs::Logs;
-pub use report::{Failure, Report, Verdict};
+pub use report::{Attachment, Failure, Report, Verdict};
 pub use service::takes_snapshot_at;
 pub use settings::{BadSetting, Seeds, Settings, Topics};

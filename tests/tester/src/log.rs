@@ -30,6 +30,8 @@ pub const TEST: &str = "test";
 pub const FAULT: &str = "fault";
 /// Commands given to servers, and their answers.
 pub const START: &str = "start";
+/// Operations of clients, and their answers.
+pub const CLIENT: &str = "client";
 
 /// One run prints at a time; the guard is held for as long.
 pub struct Turn {

@@ -1,5 +1,6 @@
 //! What a check found. The five lines that come of it are [`Report`].
 
+use std::fmt;
 use std::panic;
 
 pub use labrecord::{Report, Verdict};
@@ -21,6 +22,19 @@ pub struct Failure {
     pub happened: String,
     /// Where a reader should look: a rule, not a fix.
     pub look_at: String,
+    /// What is too long for a terminal.
+    pub attachments: Box<[Attachment]>,
+}
+
+/// A file that goes with a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// What it is, in a word.
+    pub what: &'static str,
+    /// How its name ends, without the dot.
+    pub ending: &'static str,
+    /// What is in it.
+    pub text: String,
 }
 
 impl Failure {
@@ -29,7 +43,14 @@ impl Failure {
     pub fn new(verdict: Verdict, title: &str) -> Failure {
         let empty = String::new;
         let title = title.to_owned();
-        Failure { verdict, title, expected: empty(), happened: empty(), look_at: empty() }
+        Failure {
+            verdict,
+            title,
+            expected: empty(),
+            happened: empty(),
+            look_at: empty(),
+            attachments: Box::default(),
+        }
     }
 
     /// Something happened that must never happen.
@@ -58,8 +79,15 @@ impl Failure {
 
     /// Sets what was seen.
     #[must_use]
-    pub fn happened(self, happened: impl Into<String>) -> Failure {
-        Failure { happened: happened.into(), ..self }
+    pub fn happened(self, happened: impl fmt::Display) -> Failure {
+        Failure { happened: happened.to_string(), ..self }
+    }
+
+    /// Adds a file.
+    #[must_use]
+    pub fn attach(self, attachment: Attachment) -> Failure {
+        let attachments = self.attachments.into_iter().chain([attachment]).collect();
+        Failure { attachments, ..self }
     }
 
     /// Sets where to look.

@@ -1,4 +1,4 @@
-//! The graded tests of Lab 3, run as a student runs them: the test binary is built and started.
+//! The graded tests, run as a student runs them: the test binary is built and started.
 
 use std::{
     collections::BTreeMap,
@@ -10,8 +10,11 @@ use std::{
 
 use serde_json::Value;
 
-/// The parts of the lab.
-pub const PARTS: [&str; 4] = ["3A", "3B", "3C", "3D"];
+/// The parts of Lab 3.
+pub const LAB_3: [&str; 4] = ["3A", "3B", "3C", "3D"];
+
+/// The parts of Lab 4.
+pub const LAB_4: [&str; 2] = ["4A", "4B"];
 
 /// The binary of the graded tests.
 #[derive(Debug, Clone)]

@@ -1,0 +1,172 @@
+//! `grade handout`: the tree that students get, written and checked.
+//!
+//! ```text
+//!  staff's workspace ──the files named in tree.rs──┐
+//!                                                  ├──▶ tree ──▶ no secret line? ──▶ written
+//!  handout/ ──the skeleton, README, Makefile───────┘               (leak.rs)            │
+//!                         every graded test fails as it should ◀── lints ◀── built ◀────┘
+//! ```
+//!
+//! The whole of this crate's `src` is handed out, the grader included: students need `sweep` and
+//! `submit`, and a grader that is safe only while nobody has read it is not safe. What the staff
+//! keeps is data: the policy with its hidden tests, and the seeds.
+
+mod leak;
+mod tree;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use labrecord::{Record, Verdict};
+
+pub use leak::{Leak, Secrets};
+
+use crate::cargo::{self, Build};
+use crate::say::say;
+use crate::submit::PRISTINE;
+use crate::workspace::{self, Files};
+use crate::{archive, smoke};
+
+/// Write the tree that students get, without solutions, and check it.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The folder to write to; what is in it is replaced.
+    #[arg(long, default_value = "target/handout")]
+    out: PathBuf,
+    /// Only write, and look for what must not be in it: do not build and run it.
+    #[arg(long)]
+    no_build: bool,
+    /// The staff's workspace, or a folder in it.
+    #[arg(long, default_value = ".")]
+    root: PathBuf,
+}
+
+/// No skeleton needs longer for all tests, by far.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Each test must fail in this time.
+const SOON: f64 = 5.0;
+
+/// Writes and checks.
+///
+/// # Errors
+///
+/// If something of the solution is in the tree, or a check fails; the message says which and where.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let root = workspace::find(&options.root)?;
+    let staff = tree::read(&root)?;
+    let mut handed_out = tree::hand_out(&staff)?;
+    let secrets = Secrets::of(&staff, &tree::skeleton(&staff).collect());
+    if secrets.is_empty() {
+        bail!("{} is not the staff's workspace: there is no solution in it", root.display());
+    }
+    refuse_leaks(&secrets.in_tree(&handed_out))?;
+
+    let folder = std::path::absolute(&options.out)?;
+    may_be_replaced(&folder)?;
+    workspace::write(&handed_out, &folder)?;
+    prune_lock(&folder)?;
+    let lock = fs::read(folder.join("Cargo.lock")).context("Cargo.lock")?;
+    handed_out.insert("Cargo.lock".to_owned(), lock);
+    let pristine = archive::pack(&handed_out)?;
+    handed_out.insert(PRISTINE.to_owned(), pristine);
+    workspace::write(&handed_out, &folder)?;
+    say(&format!("{}: {}\n", folder.display(), size(&handed_out)));
+    say(&format!("none of {} secret lines is in it\n", secrets.len()));
+    if !options.no_build {
+        check(&root, &folder)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn size(files: &Files) -> String {
+    let bytes: usize = files.values().map(Vec::len).sum();
+    format!("{} files, {} KB", files.len(), bytes.div_ceil(1000))
+}
+
+fn refuse_leaks(leaks: &[Leak]) -> Result<()> {
+    let line = |leak: &Leak| format!("\n  {} is {}: {}", leak.place, leak.origin, leak.line);
+    if leaks.is_empty() {
+        return Ok(());
+    }
+    bail!("students would see:{}", leaks.iter().map(line).collect::<String>())
+}
+
+/// What is in the folder goes away; so it must be a tree that was written here before.
+fn may_be_replaced(folder: &Path) -> Result<()> {
+    let used = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    if used && !folder.join(PRISTINE).is_file() {
+        bail!("{} is in use, and not by an earlier hand-out", folder.display());
+    }
+    Ok(())
+}
+
+/// Takes what only the staff's crates need out of the lock file.
+fn prune_lock(folder: &Path) -> Result<()> {
+    cargo(folder, None, &["update", "--workspace", "--offline", "--quiet"], &[])
+}
+
+/// Does it build, is it clean, and does each test fail as it should?
+fn check(root: &Path, folder: &Path) -> Result<()> {
+    // Outside the tree, where it stays for the next time.
+    let target = cargo::target(root).join("handout-target");
+    let lint = ["--frozen", "--quiet", "--workspace", "--all-targets"];
+    let deny = [("RUSTDOCFLAGS", "-D warnings")];
+    cargo(folder, None, &["fmt", "--all", "--check"], &[])?;
+    cargo(
+        folder,
+        Some(&target),
+        &[&["clippy"], &lint[..], &["--", "-D", "warnings"]].concat(),
+        &[],
+    )?;
+    let doc = ["doc", "--frozen", "--quiet", "--no-deps", "-p", "raft", "-p", "kvraft"];
+    cargo(folder, Some(&target), &doc, &deny)?;
+    say("rustfmt, clippy and rustdoc have nothing to say\n");
+
+    let build = Build { root: folder.to_owned(), profile: "dev".to_owned(), frozen: true };
+    let mut command = build.command();
+    command.env("CARGO_TARGET_DIR", &target);
+    let binary = crate::suite::TestBinary::new(build.run(command)?, folder.join("tests"));
+    let tests = binary.graded()?;
+    let records = smoke::run(&binary, &tests, &target.join("handout.jsonl"), PATIENCE)?;
+    for record in &records {
+        fails_as_it_should(record)?;
+    }
+    let slowest = records.iter().map(|record| record.wall_seconds).fold(0.0, f64::max);
+    say(&format!(
+        "{} graded tests fail, each within {slowest:.2} s, and say which part is missing\n",
+        records.len()
+    ));
+    Ok(())
+}
+
+fn fails_as_it_should(record: &Record) -> Result<()> {
+    let Record { test, verdict, wall_seconds, .. } = record;
+    let Some(report) = &record.report else { bail!("{test} passes without a solution") };
+    let says_what_is_missing =
+        report.title.starts_with("part ") && report.title.ends_with(" is not written yet");
+    if *verdict == Verdict::Pass || !says_what_is_missing {
+        bail!("{test} should say which part is missing, and says:\n{report}");
+    }
+    if *wall_seconds > SOON {
+        bail!("{test} takes {wall_seconds:.1} s to fail");
+    }
+    Ok(())
+}
+
+fn cargo(folder: &Path, target: Option<&Path>, args: &[&str], env: &[(&str, &str)]) -> Result<()> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(args).current_dir(folder).envs(env.iter().copied());
+    if let Some(target) = target {
+        cargo.env("CARGO_TARGET_DIR", target);
+    }
+    let output = cargo.output().context("cargo cannot be run")?;
+    if !output.status.success() {
+        let said = [output.stdout, output.stderr].concat();
+        bail!("cargo {}:\n{}", args.join(" "), String::from_utf8_lossy(&said).trim_end());
+    }
+    Ok(())
+}

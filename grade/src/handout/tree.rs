@@ -1,0 +1,187 @@
+//! What students get: which of the workspace's files, and how they are changed.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::workspace::{self, Files};
+
+/// Files, and folders with all that is in them, that are handed out. What is not named here stays:
+/// a new file of the staff's is not handed out because somebody forgot about it.
+const HANDED_OUT: [&str; 25] = [
+    ".config/",
+    ".gitignore",
+    ".vscode/",
+    "CHANGELOG.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "book/",
+    "clippy.toml",
+    "grade/Cargo.toml",
+    "grade/clippy.toml",
+    "grade/src/",
+    "kvraft/Cargo.toml",
+    "labgob/",
+    "labrpc/",
+    "labrt/",
+    "linearize/",
+    "raft/Cargo.toml",
+    "raftapi/",
+    "rustfmt.toml",
+    "tests/Cargo.toml",
+    "tests/record/",
+    "tests/tester/",
+    "tests/tests/",
+];
+
+/// Exceptions: the tester's own tests need a Raft that works.
+const KEPT_BACK: [&str; 3] =
+    ["tests/tests/lab/child.rs", "tests/tests/lab/tester.rs", "tests/tests/lab/tester_kv.rs"];
+
+/// The files in here take the place of those with the same path in the workspace: the skeleton, and
+/// the README and Makefile for students.
+const OVERLAY: &str = "handout/";
+
+/// Lines between a comment with the one and a comment with the other are left out.
+const STAFF_BEGINS: &str = "staff: from here";
+const STAFF_ENDS: &str = "staff: to here";
+
+/// All files of the staff's workspace, but those that git does not know, if it is a repository.
+///
+/// # Errors
+///
+/// If a file cannot be read.
+pub(super) fn read(root: &Path) -> Result<Files> {
+    let mut files = workspace::read(root)?;
+    if let Some(known) = known_to_git(root)? {
+        files.retain(|path, _| known.contains(path));
+    }
+    Ok(files)
+}
+
+fn known_to_git(root: &Path) -> Result<Option<BTreeSet<String>>> {
+    if !root.join(".git").exists() {
+        return Ok(None);
+    }
+    let mut git = Command::new("git");
+    let output = git.args(["ls-files", "-z"]).current_dir(root).output();
+    let output = output.context("git cannot be run, and this is a git repository")?;
+    if !output.status.success() {
+        bail!("git ls-files: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let names = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(Some(names.split_terminator('\0').map(str::to_owned).collect()))
+}
+
+/// The tree for students, made of the staff's.
+///
+/// # Errors
+///
+/// If lines for the staff begin and do not end.
+pub(super) fn hand_out(staff: &Files) -> Result<Files> {
+    let mut tree = Files::new();
+    for (path, contents) in staff.iter().filter(|(path, _)| is_handed_out(path)) {
+        tree.insert(path.clone(), without_staff_lines(path, contents)?);
+    }
+    for (path, contents) in skeleton(staff) {
+        tree.insert(path, contents);
+    }
+    let folders: BTreeSet<&str> =
+        tree.keys().filter_map(|path| path.strip_suffix("/Cargo.toml")).collect();
+    let manifest = tree.get("Cargo.toml").context("there is no Cargo.toml")?;
+    let manifest = with_members(&String::from_utf8_lossy(manifest), &folders)?;
+    tree.insert("Cargo.toml".to_owned(), manifest.into_bytes());
+    Ok(tree)
+}
+
+/// What the overlay holds, by the paths that it takes.
+pub(super) fn skeleton(staff: &Files) -> impl Iterator<Item = (String, Vec<u8>)> {
+    let overlaid = |path: &String| path.strip_prefix(OVERLAY).map(str::to_owned);
+    staff.iter().filter_map(move |(path, contents)| Some((overlaid(path)?, contents.clone())))
+}
+
+/// Is the file with this path handed out as it is, but for lines for the staff?
+fn is_handed_out(path: &str) -> bool {
+    let named = |entry: &str| path == entry || (entry.ends_with('/') && path.starts_with(entry));
+    HANDED_OUT.iter().any(|entry| named(entry)) && !KEPT_BACK.contains(&path)
+}
+
+fn without_staff_lines(path: &str, contents: &[u8]) -> Result<Vec<u8>> {
+    let Ok(text) = str::from_utf8(contents) else { return Ok(contents.to_vec()) };
+    let mut kept = String::new();
+    let mut staff = false;
+    for line in text.split_inclusive('\n') {
+        let comment = line.trim().trim_start_matches(['/', '#', ' ']);
+        if comment == STAFF_BEGINS || comment == STAFF_ENDS {
+            if staff == (comment == STAFF_BEGINS) {
+                bail!("{path}: `{comment}` without its other half");
+            }
+            staff = !staff;
+        } else if !staff {
+            kept.push_str(line);
+        }
+    }
+    if staff {
+        bail!("{path}: `{STAFF_BEGINS}` without its other half");
+    }
+    Ok(kept.into_bytes())
+}
+
+/// The workspace's manifest with those of its members that are there.
+fn with_members(manifest: &str, folders: &BTreeSet<&str>) -> Result<String> {
+    const MEMBERS: &str = "\nmembers = [";
+    let (before, rest) = manifest.split_once(MEMBERS).context("Cargo.toml lists no members")?;
+    let (members, after) = rest.split_once(']').context("the list of members does not end")?;
+    let members: Vec<&str> = members
+        .split(',')
+        .map(str::trim)
+        .filter(|name| folders.contains(name.trim_matches('"')))
+        .collect();
+    Ok(format!("{before}{MEMBERS}{}]{after}", members.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, text: &str) -> (String, Vec<u8>) {
+        (path.to_owned(), text.as_bytes().to_vec())
+    }
+
+    fn staff() -> Files {
+        Files::from([
+            file("Cargo.toml", "[workspace]\nmembers = [\"raft\", \"bench\"]\n"),
+            file("raft/Cargo.toml", ""),
+            file("bench/Cargo.toml", ""),
+            file("raft/src/lib.rs", "solution"),
+            file("raft/src/node.rs", "solution"),
+            file("handout/raft/src/lib.rs", "skeleton"),
+            file("tests/tests/lab.rs", "a\n// staff: from here\nb\n  // staff: to here\nc\n"),
+            file("tests/mutants/wrong/R01.patch", "solution"),
+        ])
+    }
+
+    #[test]
+    fn the_skeleton_takes_the_solutions_place() {
+        let tree = hand_out(&staff()).unwrap();
+        let paths: Vec<&str> = tree.keys().map(String::as_str).collect();
+        assert_eq!(
+            paths,
+            ["Cargo.toml", "raft/Cargo.toml", "raft/src/lib.rs", "tests/tests/lab.rs"]
+        );
+        assert_eq!(tree["raft/src/lib.rs"], b"skeleton");
+        assert_eq!(tree["Cargo.toml"], b"[workspace]\nmembers = [\"raft\"]\n");
+    }
+
+    #[test]
+    fn lines_for_the_staff_are_left_out() {
+        assert_eq!(hand_out(&staff()).unwrap()["tests/tests/lab.rs"], b"a\nc\n");
+        for half in ["// staff: from here\n", "x\n# staff: to here\n"] {
+            assert!(without_staff_lines("x", half.as_bytes()).is_err());
+        }
+    }
+}

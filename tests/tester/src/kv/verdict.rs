@@ -1,0 +1,66 @@
+//! Is what clients saw linearizable? If not, says why, and draws it.
+
+use labrt::sim;
+use linearize::models::Kv;
+use linearize::{Budget, Picture, Verdict, check};
+
+use super::KvCluster;
+use crate::report::{self, Attachment, Failure};
+use crate::text::at;
+
+impl KvCluster {
+    /// The history so far is linearizable: each operation seems to take effect at one instant
+    /// between its call and its return.
+    pub fn expect_linearizable(&self) {
+        self.expect_linearizable_within(Budget::default());
+    }
+
+    /// The same with a budget of steps for the check. If that is not enough, the test fails.
+    pub fn expect_linearizable_within(&self, budget: Budget) {
+        let history = self.shared.history.history();
+        let verdict = check(&Kv, &history, budget);
+        let failure = match &verdict {
+            Verdict::Linearizable(_) => return,
+            Verdict::NotLinearizable(violation) => {
+                Failure::safety("what clients saw is not linearizable")
+                    .expected(
+                        "each operation seems to take effect once, at an instant between its call and its \
+                         return (Raft 8; Herlihy and Wing 1990)",
+                    )
+                    .happened(violation.explain(&Kv, &history))
+                    .look_at(
+                        "how a retry is told from a new operation, also by the next leader and after a restart; \
+                         whom a request's answer belongs to; what a get waits for",
+                    )
+            }
+            // Not a pass: nobody knows whether it is one.
+            Verdict::Unknown(undecided) => {
+                Failure::new(report::Verdict::Tester, "the history could not be checked")
+                    .expected("the check says yes or no within its budget of steps")
+                    .happened(format!(
+                        "{} operations, {} steps, {}",
+                        history.len(),
+                        undecided.steps,
+                        at(sim::elapsed())
+                    ))
+                    .look_at("how many operations on one key are under way at once; the history is attached")
+            }
+        };
+        let mut picture = Picture::new(failure.title.clone());
+        for (when, text) in &*self.shared.events.lock() {
+            picture = picture.note(*when, text);
+        }
+        failure
+            .attach(Attachment {
+                what: "picture",
+                ending: "html",
+                text: picture.page(&Kv, &history, &verdict),
+            })
+            .attach(Attachment {
+                what: "history",
+                ending: "txt",
+                text: linearize::format::write(&Kv, &history),
+            })
+            .raise()
+    }
+}
