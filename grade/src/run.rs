@@ -44,7 +44,7 @@ use crate::{hash, parallel, suite, sweep};
 /// What was graded already is not graded again: an interrupted grading goes on where it was.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Folders that hold `raft/src`, and perhaps `kvraft/src`.
+    /// Folders that hold `raft/src`, and perhaps `kvraft/src`; or archives of `grade submit`.
     #[arg(required = true)]
     submissions: Vec<PathBuf>,
     /// Grades go here: a folder for each submission, and grades.csv.
@@ -225,7 +225,8 @@ impl Grader<'_> {
     /// Reads, scans and builds.
     fn prepare(&self, path: &Path) -> Result<Ready> {
         let began = Instant::now();
-        let name = name_of(path)?;
+        let name = Submission::name_of(path)?;
+        ensure!(name != "build", "a submission cannot be called `build`");
         let mut grade = Grade {
             submission: name.clone(),
             key: String::new(),
@@ -404,14 +405,6 @@ fn commit_time(folder: &Path) -> Result<String> {
     let output = git.current_dir(folder).env("TZ", "UTC").output().context("git")?;
     ensure!(output.status.success(), "{} is no checked-out commit", folder.display());
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-fn name_of(path: &Path) -> Result<String> {
-    let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let name = absolute.file_name().and_then(|name| name.to_str());
-    let name = name.with_context(|| format!("{} has no name", path.display()))?;
-    ensure!(name != "build", "a submission cannot be called `build`");
-    Ok(name.to_owned())
 }
 
 fn read_kept(file: &Path, key: &str) -> Option<Grade> {
