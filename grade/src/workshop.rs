@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,6 +24,8 @@ pub(crate) struct Workshop {
     pristine: Files,
     build: Build,
     cage: Cage,
+    /// Held, so that no other grading builds here.
+    _lock: File,
     /// The graded tests, and what each is: as the staff's own build says.
     pub(crate) tests: Vec<String>,
     pub(crate) suite: Vec<About>,
@@ -38,10 +40,11 @@ impl Workshop {
         profile: &str,
         limits: &Limits,
     ) -> Result<Workshop> {
+        fs::create_dir_all(root.join("target/tmp")).with_context(|| root.display().to_string())?;
+        let lock = File::create(root.join("target/grade.lock"))?;
+        lock.lock()?;
         let pristine = hardened(pristine)?;
         workspace::write(&pristine, root)?;
-        let temporary = root.join("target/tmp");
-        fs::create_dir_all(&temporary)?;
         let mut build = Build { root: root.to_owned(), profile: profile.to_owned(), frozen: false };
         let mut cargo = build.command();
         cargo.arg("--locked").env_remove("CARGO_TARGET_DIR");
@@ -55,7 +58,7 @@ impl Workshop {
         read.extend(["/usr", "/bin", "/etc", "/proc", "/dev", "/sys/fs/cgroup"].map(PathBuf::from));
         let write = vec![root.join("target"), "/dev/null".into()];
         let cage = Cage { bounds: limits.build_bounds(), uid: None, read, write };
-        Ok(Workshop { pristine, build, cage, tests, suite })
+        Ok(Workshop { pristine, build, cage, _lock: lock, tests, suite })
     }
 
     /// Builds a submission, and returns the path of its test binary.
