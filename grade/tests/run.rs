@@ -71,7 +71,7 @@ fn a_class_of_three() {
 
     let began = Instant::now();
     assert_eq!(text(&run(&policy).stdout), printed);
-    assert!(began.elapsed() < Duration::from_secs(60));
+    assert!(began.elapsed() < Duration::from_mins(1));
     assert_eq!(read(&out, "ada"), ada);
 
     fs::write(path("other.toml"), "seeds = 3").unwrap();

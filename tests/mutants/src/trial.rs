@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use grade::cargo::Build;
+use grade::suite::TestBinary;
 use serde::{Deserialize, Serialize};
 
 use crate::mutant::{Lab, Mutant};
@@ -85,7 +87,7 @@ impl Workshop {
     ) -> Result<Outcome, String> {
         sources.copy_patched(mutant, &self.place)?;
         let tests = self.build(plan.profile)?;
-        let names = self.list(&tests, mutant.lab)?;
+        let names = Self::list(&tests, mutant.lab)?;
         let steps = STEPS.into_iter().filter(|step| *step < plan.runs && mutant.is_wrong());
         for runs in steps.chain([plan.runs]) {
             let end = self.run(&tests, mutant.lab, runs, plan, deadline)?;
@@ -108,71 +110,30 @@ impl Workshop {
     }
 
     /// Builds the graded tests, and says where they are.
-    fn build(&self, profile: &str) -> Result<PathBuf, String> {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["test", "--no-run", "-p", "labtests", "--test", "lab"]);
-        cargo.args(["--message-format=json", "--profile", profile, "--target-dir"]);
-        cargo.arg("target").current_dir(&self.place).env_remove("CARGO_TARGET_DIR");
-        for (name, _) in std::env::vars_os() {
-            // Of the package that this program was run from.
-            if name.to_str().is_some_and(|name| {
-                name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST")
-            }) {
-                cargo.env_remove(name);
-            }
-        }
-        let output = cargo.output().map_err(|e| format!("cargo: {e}"))?;
-        let messages: Vec<serde_json::Value> = String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect();
-        if !output.status.success() {
-            let error = messages.iter().find(|message| message["message"]["level"] == "error");
-            let error = error.and_then(|error| error["message"]["rendered"].as_str());
-            let error = error.map_or_else(
-                || String::from_utf8_lossy(&output.stderr).into_owned(),
-                str::to_owned,
-            );
-            return Err(format!("it does not compile:\n{}", error.trim_end()));
-        }
-        let tests = messages.iter().find(|message| message["target"]["name"] == "lab");
-        let path = tests.and_then(|tests| tests["executable"].as_str());
-        path.map(PathBuf::from).ok_or_else(|| "cargo names no executable".to_owned())
+    fn build(&self, profile: &str) -> Result<TestBinary, String> {
+        let build = Build { root: self.place.clone(), profile: profile.to_owned(), frozen: false };
+        let mut cargo = build.command();
+        // A folder of its own, wherever the workspace itself is built.
+        cargo.args(["--target-dir", "target"]).env_remove("CARGO_TARGET_DIR");
+        let path = build.run(cargo).map_err(|e| format!("{e:#}"))?;
+        Ok(TestBinary::new(path, self.place.join("tests")))
     }
 
     /// The paths of a lab's graded tests.
-    fn list(&self, tests: &Path, lab: Lab) -> Result<BTreeSet<String>, String> {
-        let mut command = self.command(tests, lab);
-        let output = command.args(["--list", "--format", "terse"]).output();
-        let output = output.map_err(|e| format!("{}: {e}", tests.display()))?;
-        let lines = String::from_utf8_lossy(&output.stdout);
-        let names: BTreeSet<String> = lines
-            .lines()
-            .filter_map(|line| line.strip_suffix(": test"))
-            .map(str::to_owned)
-            .collect();
+    fn list(tests: &TestBinary, lab: Lab) -> Result<BTreeSet<String>, String> {
+        let names = tests.graded().map_err(|e| format!("{e:#}"))?;
+        let names: BTreeSet<String> =
+            names.into_iter().filter(|name| name.starts_with(lab.tests())).collect();
         if names.is_empty() {
             return Err(format!("there is no test {}", lab.tests()));
         }
         Ok(names)
     }
 
-    /// The test binary with nothing but a lab's tests, and no setting from outside.
-    fn command(&self, tests: &Path, lab: Lab) -> Command {
-        let mut command = Command::new(tests);
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("LAB_")) {
-                command.env_remove(name);
-            }
-        }
-        command.arg(lab.tests()).current_dir(self.place.join("tests"));
-        command
-    }
-
     /// Runs all graded tests of a lab, each on so many seeds.
     fn run(
         &self,
-        tests: &Path,
+        tests: &TestBinary,
         lab: Lab,
         runs: u64,
         plan: Plan,
@@ -181,8 +142,9 @@ impl Workshop {
         let records = self.records();
         let _ = fs::remove_file(&records);
         let log = File::create(self.log()).map_err(|e| format!("{}: {e}", self.log().display()))?;
-        let mut command = self.command(tests, lab);
+        let mut command = tests.command();
         command
+            .arg(lab.tests())
             .args(["--test-threads", &plan.threads.to_string()])
             .env("LAB_RUNS", runs.to_string())
             .env("LAB_RECORDS", &records)
@@ -190,7 +152,8 @@ impl Workshop {
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(|e| e.to_string())?)
             .stderr(log);
-        let mut child = command.spawn().map_err(|e| format!("{}: {e}", tests.display()))?;
+        let child = command.spawn();
+        let mut child = child.map_err(|e| format!("{}: {e}", tests.path().display()))?;
         wait_until(&mut child, deadline)
     }
 
