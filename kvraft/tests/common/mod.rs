@@ -23,10 +23,10 @@ use labrt::{
 };
 use raft::{Persister, Raft, Term};
 
-/// Runs a story on 200 seeds, or as many as `LAB_RUNS` says.
+/// Runs a story on 50 seeds, or as many as `LAB_RUNS` says.
 pub(crate) fn on_many_seeds(story: fn()) {
     let runs = std::env::var("LAB_RUNS").ok().and_then(|runs| runs.parse().ok());
-    for seed in 0..runs.unwrap_or(200) {
+    for seed in 0..runs.unwrap_or(50) {
         let config = Config { time_limit: Some(Duration::from_mins(5)), ..Config::with_seed(seed) };
         if let Err(failure) = sim::run(config, story).result {
             panic!("seed {seed}: {failure:?}");
