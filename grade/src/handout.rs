@@ -58,11 +58,12 @@ const SOON: f64 = 5.0;
 pub fn run(options: &Options) -> Result<ExitCode> {
     let root = workspace::find(&options.root)?;
     let staff = tree::read(&root)?;
-    let mut handed_out = tree::hand_out(&staff)?;
-    let secrets = Secrets::of(&staff, &tree::skeleton(&staff).collect());
-    if secrets.is_empty() {
-        bail!("{} is not the staff's workspace: there is no solution in it", root.display());
+    let skeleton: Files = tree::skeleton(&staff).collect();
+    if skeleton.is_empty() {
+        bail!("{} is not the staff's workspace: there is no skeleton in it", root.display());
     }
+    let mut handed_out = tree::hand_out(&staff)?;
+    let secrets = Secrets::of(&staff, &skeleton);
     refuse_leaks(&secrets.in_tree(&handed_out))?;
 
     let folder = std::path::absolute(&options.out)?;
