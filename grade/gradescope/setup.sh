@@ -2,7 +2,7 @@
 # Once, when Gradescope builds the image, as root and with a network: a compiler, the grader, and a
 # build of everything that is the same for all submissions.
 set -euo pipefail
-. "$(dirname "$0")/environment"
+. "${AUTOGRADER_ROOT:-/autograder}/source/environment"
 
 if ! command -v cc > /dev/null; then
     apt-get update
