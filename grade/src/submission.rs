@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::workspace::{Files, LAB_CRATES};
+use crate::archive;
+use crate::workspace::{Files, LAB_CRATES, is_source_of};
 
 /// A submission, read into memory.
 #[derive(Debug, Clone)]
@@ -23,19 +24,24 @@ pub struct Submission {
 pub const MAX_BYTES: usize = 1 << 20;
 
 impl Submission {
-    /// Reads a folder: a workspace, or one that holds `raft/src` and perhaps `kvraft/src`.
+    /// Reads a folder: a workspace, or one that holds `raft/src` and perhaps `kvraft/src`. Or such a
+    /// one as `.tar.gz`, which is what `grade submit` writes.
     ///
     /// # Errors
     ///
     /// If it cannot be read, has no `raft/src/lib.rs`, or is larger than [`MAX_BYTES`].
-    pub fn read(folder: &Path) -> Result<Submission> {
-        let name = folder.file_name().and_then(|name| name.to_str());
-        let name = name.map_or_else(|| "submission".to_owned(), str::to_owned);
+    pub fn read(path: &Path) -> Result<Submission> {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("submission");
+        let name = name.strip_suffix(".tar.gz").unwrap_or(name).to_owned();
         let mut submission = Submission { name, files: Files::new(), ignored: BTreeMap::new() };
-        for lab in LAB_CRATES {
-            let source = format!("{lab}/src");
-            if fs::symlink_metadata(folder.join(&source)).is_ok() {
-                submission.collect(folder, &source)?;
+        if path.is_file() {
+            submission.unpack(path)?;
+        } else {
+            for lab in LAB_CRATES {
+                let source = format!("{lab}/src");
+                if fs::symlink_metadata(path.join(&source)).is_ok() {
+                    submission.collect(path, &source)?;
+                }
             }
         }
         submission.check()?;
@@ -55,6 +61,22 @@ impl Submission {
         let bytes: usize = self.files.values().map(Vec::len).sum();
         if bytes > MAX_BYTES {
             bail!("its sources have {bytes} bytes; {MAX_BYTES} are the limit");
+        }
+        Ok(())
+    }
+
+    fn unpack(&mut self, archive: &Path) -> Result<()> {
+        if fs::metadata(archive)?.len() > MAX_BYTES as u64 {
+            bail!("the archive is larger than {MAX_BYTES} bytes");
+        }
+        for (path, contents) in archive::unpack(&fs::read(archive)?)? {
+            if !LAB_CRATES.iter().any(|lab| is_source_of(lab, &path)) {
+                self.ignored.insert(path, "not in raft/src or kvraft/src".to_owned());
+            } else if !is_plain(&path) || !has_extension(&path, "rs") {
+                self.ignored.insert(path, "not a Rust source".to_owned());
+            } else {
+                self.files.insert(path, contents);
+            }
         }
         Ok(())
     }
@@ -93,4 +115,28 @@ fn is_plain(path: &str) -> bool {
 
 fn has_extension(path: &str, extension: &str) -> bool {
     Path::new(path).extension().is_some_and(|found| found == extension)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_archive_only_the_sources_are_taken() {
+        let file = |path: &str| (path.to_owned(), b"// theirs".to_vec());
+        let files = Files::from([
+            file("raft/src/lib.rs"),
+            file("raft/src/data.bin"),
+            file("raft/build.rs"),
+            file("tests/tests/lab.rs"),
+        ]);
+        let path = std::env::temp_dir().join(format!("grade-{}.tar.gz", std::process::id()));
+        fs::write(&path, archive::pack(&files).unwrap()).unwrap();
+        let read = Submission::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(read.files, Files::from([file("raft/src/lib.rs")]));
+        let ignored: Vec<&str> = read.ignored.keys().map(String::as_str).collect();
+        assert_eq!(ignored, ["raft/build.rs", "raft/src/data.bin", "tests/tests/lab.rs"]);
+        assert_eq!(read.name, format!("grade-{}", std::process::id()));
+    }
 }
