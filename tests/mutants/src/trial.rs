@@ -1,6 +1,6 @@
 //! One trial: the tests built with one patch, and run until one fails or the seeds are used up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::mutant::Mutant;
+use crate::mutant::{Lab, Mutant};
 use crate::sources::Sources;
 use crate::table::Outcome;
 
@@ -25,7 +25,7 @@ pub(crate) struct Plan<'a> {
 }
 
 /// Seeds of each test in the steps before the last: most wrong Rafts need few.
-const STEPS: [u64; 2] = [10, 50];
+const STEPS: [u64; 3] = [2, 10, 50];
 
 /// A place to build and run in, with one patch at a time.
 pub(crate) struct Workshop {
@@ -85,10 +85,11 @@ impl Workshop {
     ) -> Result<Outcome, String> {
         sources.copy_patched(mutant, &self.place)?;
         let tests = self.build(plan.profile)?;
+        let names = self.list(&tests, mutant.lab)?;
         let steps = STEPS.into_iter().filter(|step| *step < plan.runs && mutant.is_wrong());
         for runs in steps.chain([plan.runs]) {
-            let end = self.run(&tests, runs, plan.threads, deadline)?;
-            let (failed, seeds) = self.read_records()?;
+            let end = self.run(&tests, mutant.lab, runs, plan, deadline)?;
+            let (failed, seeds) = self.read_records(&names)?;
             if !failed.is_empty() {
                 return Ok(Outcome::Failed { failed });
             }
@@ -139,26 +140,50 @@ impl Workshop {
         path.map(PathBuf::from).ok_or_else(|| "cargo names no executable".to_owned())
     }
 
-    /// Runs all graded tests, each on so many seeds.
-    fn run(
-        &self,
-        tests: &Path,
-        runs: u64,
-        threads: usize,
-        deadline: Instant,
-    ) -> Result<End, String> {
-        let records = self.records();
-        let _ = fs::remove_file(&records);
-        let log = File::create(self.log()).map_err(|e| format!("{}: {e}", self.log().display()))?;
+    /// The paths of a lab's graded tests.
+    fn list(&self, tests: &Path, lab: Lab) -> Result<BTreeSet<String>, String> {
+        let mut command = self.command(tests, lab);
+        let output = command.args(["--list", "--format", "terse"]).output();
+        let output = output.map_err(|e| format!("{}: {e}", tests.display()))?;
+        let lines = String::from_utf8_lossy(&output.stdout);
+        let names: BTreeSet<String> = lines
+            .lines()
+            .filter_map(|line| line.strip_suffix(": test"))
+            .map(str::to_owned)
+            .collect();
+        if names.is_empty() {
+            return Err(format!("there is no test {}", lab.tests()));
+        }
+        Ok(names)
+    }
+
+    /// The test binary with nothing but a lab's tests, and no setting from outside.
+    fn command(&self, tests: &Path, lab: Lab) -> Command {
         let mut command = Command::new(tests);
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("LAB_")) {
                 command.env_remove(name);
             }
         }
+        command.arg(lab.tests()).current_dir(self.place.join("tests"));
         command
-            .args(["raft_3", "--test-threads", &threads.to_string()])
-            .current_dir(self.place.join("tests"))
+    }
+
+    /// Runs all graded tests of a lab, each on so many seeds.
+    fn run(
+        &self,
+        tests: &Path,
+        lab: Lab,
+        runs: u64,
+        plan: Plan,
+        deadline: Instant,
+    ) -> Result<End, String> {
+        let records = self.records();
+        let _ = fs::remove_file(&records);
+        let log = File::create(self.log()).map_err(|e| format!("{}: {e}", self.log().display()))?;
+        let mut command = self.command(tests, lab);
+        command
+            .args(["--test-threads", &plan.threads.to_string()])
             .env("LAB_RUNS", runs.to_string())
             .env("LAB_RECORDS", &records)
             .env("RUST_BACKTRACE", "0")
@@ -169,8 +194,9 @@ impl Workshop {
         wait_until(&mut child, deadline)
     }
 
-    /// Every test that failed, the soonest first; and on how many seeds each test has run at least.
-    fn read_records(&self) -> Result<(Vec<Failed>, u64), String> {
+    /// Every test that failed, the soonest first; and on how many seeds each of `names` has run at
+    /// least.
+    fn read_records(&self, names: &BTreeSet<String>) -> Result<(Vec<Failed>, u64), String> {
         let text = fs::read_to_string(self.records()).unwrap_or_default();
         let mut seeds: BTreeMap<String, u64> = BTreeMap::new();
         let mut failed = Vec::new();
@@ -190,9 +216,8 @@ impl Workshop {
             }
         }
         failed.sort_by(|a, b| (a.seeds, &a.test).cmp(&(b.seeds, &b.test)));
-        let fewest =
-            if seeds.len() < TESTS { 0 } else { seeds.values().copied().min().unwrap_or(0) };
-        Ok((failed, fewest))
+        let fewest = names.iter().map(|name| seeds.get(name).copied().unwrap_or(0)).min();
+        Ok((failed, fewest.unwrap_or(0)))
     }
 
     fn records(&self) -> PathBuf {
@@ -203,9 +228,6 @@ impl Workshop {
         self.place.join("target/tests.log")
     }
 }
-
-/// Graded tests of Lab 3.
-const TESTS: usize = 28;
 
 fn wait_until(child: &mut Child, deadline: Instant) -> Result<End, String> {
     loop {

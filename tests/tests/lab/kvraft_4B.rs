@@ -74,6 +74,10 @@ fn snapshot_size() {
         kv.sleep(Duration::from_secs(1));
         let leader = kv.expect_one_leader();
         kv.expect_snapshot_on(leader, "the log of 800 operations does not fit in 1000 bytes");
+        kv.expect_state_within(
+            4 * LIMIT.unwrap_or_default(),
+            "with one client and no faults it can be kept near its limit of 1000 bytes",
+        );
         kv.expect_snapshots_within(500, "a key, its value, and what is known of two clients");
         kv.expect_snapshots_at_most(
             ROUNDS * 2,
@@ -135,7 +139,7 @@ fn snapshot_unreliable_recover() {
 /// And partitions.
 #[test]
 fn snapshot_unreliable_recover_concurrent_partition() {
-    Lab::new("4B", "unreliable net, restarts, partitions, snapshots, many clients", 5)
+    Lab::new("4B", "unreliable net, restarts, partitions, snapshots", 5)
         .servers(5)
         .unreliable()
         .kv(LIMIT)
@@ -148,7 +152,7 @@ fn snapshot_unreliable_recover_concurrent_partition() {
 /// All of it, with more servers and more clients.
 #[test]
 fn snapshot_unreliable_recover_concurrent_partition_linearizable() {
-    Lab::new("4B", "unreliable net, restarts, partitions, snapshots, more clients and servers", 7)
+    Lab::new("4B", "the same, 15 clients and 7 servers", 7)
         .servers(7)
         .unreliable()
         .kv(LIMIT)

@@ -95,11 +95,7 @@ impl Campaign {
                 };
                 let own = self.own_keys;
                 kv.client().begin(move |client| {
-                    if own {
-                        work.on_own_key(client, round)
-                    } else {
-                        work.on_shared_keys(client, round)
-                    }
+                    if own { work.on_own_key(client) } else { work.on_shared_keys(client) }
                 })
             })
             .collect();
@@ -151,7 +147,7 @@ impl Work {
 
     /// Writes to a key that only this client writes, and compares what it reads. Returns the last
     /// value.
-    fn on_own_key(&self, client: &mut Client, round: u64) -> String {
+    fn on_own_key(&self, client: &mut Client) -> String {
         let mut dice = self.kv.dice(&self.name);
         let key = self.n.to_string();
         let mut last = String::new();
@@ -161,7 +157,7 @@ impl Work {
                 break;
             }
             if dice.random_bool(0.5) {
-                let value = format!("x {round}.{} {j} y", self.n);
+                let value = format!("{}.{j} ", client.name());
                 client.append(&key, &value);
                 last.push_str(&value);
             } else {
@@ -176,17 +172,17 @@ impl Work {
     }
 
     /// Reads and writes keys that others write, too. What may be read is for the history to say.
-    fn on_shared_keys(&self, client: &mut Client, round: u64) -> String {
+    fn on_shared_keys(&self, client: &mut Client) -> String {
         let mut dice = self.kv.dice(&self.name);
         for j in 0.. {
             if self.is_over() {
                 break;
             }
             let key = dice.random_range(0..self.keys).to_string();
-            let value = || format!("x {round}.{} {j} y", self.n);
+            let value = format!("{}.{j} ", client.name());
             match dice.random_range(0..100) {
-                0..45 => client.append(&key, &value()),
-                45..50 => client.put(&key, &value()),
+                0..45 => client.append(&key, &value),
+                45..50 => client.put(&key, &value),
                 _ => drop(client.get(&key)),
             }
             if dice.random_bool(0.01) {
