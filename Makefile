@@ -19,8 +19,11 @@ lint: ## format, clippy, rustdoc; warnings are errors
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-sweep: ## every graded test on many seeds: make sweep RUNS=1000
-	LAB_RUNS=$(RUNS) cargo test --release
+sweep: ## graded tests on many seeds, on all cores: make sweep RUNS=1000 ONLY=3A
+	cargo run -q --release -p grade -- sweep --runs $(RUNS) $(ONLY)
+
+doctor: ## is this machine fit: toolchain, cores, memory, speed, do runs repeat
+	cargo run -q -p grade -- doctor
 
 determinism: ## each seed twice, then in debug, release and on both backends: the same steps
 	LAB_CHECK=determinism cargo test
@@ -48,4 +51,4 @@ figures: ## measured figures against the design's limits, as Markdown (CLEAN=yes
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep mutants determinism handout gradescope newcomer bench figures ci
+.PHONY: help $(PARTS) test lint sweep doctor mutants determinism handout gradescope newcomer bench figures ci

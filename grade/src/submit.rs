@@ -18,7 +18,7 @@ use crate::say::say;
 use crate::submission::{MAX_BYTES, Submission};
 use crate::suite::{TestBinary, crate_and_part};
 use crate::workspace::{self, Files, LAB_CRATES};
-use crate::{archive, smoke};
+use crate::{archive, scan, smoke};
 
 /// The tree as it was handed out, packed; in that tree.
 pub const PRISTINE: &str = "grade/pristine.tar.gz";
@@ -55,6 +55,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     for (path, what) in changed_elsewhere(&pristine, &workspace::read(&root)?) {
         say(&format!("not taken: {path}: {what}\n"));
+    }
+    for finding in scan::scan(&submission.files) {
+        say(&format!("{finding}: graders may reject it\n"));
     }
 
     let target = std::path::absolute(cargo::target(&root))?;

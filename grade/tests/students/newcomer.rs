@@ -1,9 +1,10 @@
 //! A newcomer's path: get the tree, write one part after the other, watch the tests turn green in
-//! order, hand in.
+//! order, hand in, be graded.
 //!
 //! "Writes" means: copies the reference's files, in which what belongs to later parts is shut: its
 //! entrance is a `todo!`, as in the skeleton.
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -91,6 +92,14 @@ fn the_newcomers_path() {
 
     let said = graded(&tree, &["submit"]);
     assert!(said.contains("raft 3A     3 of  3 pass"), "{said}");
-    let packed = archive::unpack(&std::fs::read(tree.join("submission.tar.gz")).unwrap()).unwrap();
+    let packed = archive::unpack(&fs::read(tree.join("submission.tar.gz")).unwrap()).unwrap();
     assert_eq!(packed, solved(&reference, "4B"));
+
+    fs::write(clone.join("two-seeds.toml"), "seeds = 2\n").unwrap();
+    let run = ["run", "out/submission.tar.gz", "--out", "graded", "--policy", "two-seeds.toml"];
+    let said = graded(&clone, &[&run[..], &["--profile", "dev"]].concat());
+    assert!(said.starts_with("submission "), "{said}");
+    let (score, points) = said.split_once(" of ").unwrap();
+    let full = points.split_whitespace().next().unwrap();
+    assert_eq!(score.split_whitespace().last().unwrap(), full, "{said}");
 }
