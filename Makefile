@@ -30,7 +30,7 @@ determinism: ## each seed twice, then in debug, release and on both backends: th
 	.ci/same-everywhere
 
 mutants: RUNS := 200
-mutants: ## are wrong Rafts caught, do right ones pass: make mutants ONLY=R01,C05 RUNS=200 JOBS=2
+mutants: ## are wrong servers caught, do right ones pass: make mutants ONLY=R01,K05,4B RUNS=200 JOBS=2
 	cargo run -q -p mutants -- --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
 handout: ## the tree that students get, in target/handout: written, and checked for leaks and by running it
