@@ -33,6 +33,15 @@ mutants: RUNS := 200
 mutants: ## are wrong servers caught, do right ones pass: make mutants ONLY=R01,K05,4B RUNS=200 JOBS=2
 	cargo run -q -p mutants -- --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
+handout: ## the tree that students get, in target/handout: written, and checked for leaks and by running it
+	cargo run -q -p grade -- handout
+
+gradescope: ## the zip for Gradescope, target/gradescope.zip
+	cargo run -q -p grade -- gradescope
+
+newcomer: ## a student's path through the hand-out, part by part, up to what is handed in (some minutes)
+	cargo test -p grade --test students -- --ignored
+
 bench: ## what each operation costs, up to a pass of Lab 3 (two minutes)
 	cargo bench -p labbench -- --quiet
 
@@ -42,4 +51,4 @@ figures: ## measured figures against the design's limits, as Markdown (CLEAN=yes
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep doctor mutants determinism bench figures ci
+.PHONY: help $(PARTS) test lint sweep doctor mutants determinism handout gradescope newcomer bench figures ci
