@@ -2,7 +2,7 @@
 //! and then, or for as long as it takes others to elect another leader.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use labrpc::NetEventKind;
 use labrt::event;
@@ -40,9 +40,9 @@ impl KvCluster {
         Stutter { over }
     }
 
-    /// The leader falls asleep when it has just sent an entry. Others elect another leader, which
+    /// The leader falls asleep when it has just sent an entry to enough others. They elect another leader, which
     /// does more. When the old one wakes up it finds that its entry has been stored by a majority
-    /// (long ago), and that a client wants to read: what it remembers is out of date by then.
+    /// (that was long ago), and that a client wants to read: what it knows is out of date by then.
     pub fn expect_nothing_stale_from_a_sleeper(&self) {
         let sleeper = self.expect_settled_leader();
         let node = self.node(sleeper);
@@ -57,7 +57,7 @@ impl KvCluster {
         let (name, dozing, is_asleep) = (sleeper.to_string(), node.clone(), Arc::clone(&asleep));
         let begun = before.begin(|client| client.append("sleep", ", sent"));
         let client = begun.client().to_owned();
-        let asked = AtomicBool::new(false);
+        let (asked, sent, enough) = (AtomicBool::new(false), AtomicUsize::new(0), self.len() / 2);
         self.network().observe(move |event| {
             if event.kind == NetEventKind::RequestDelivered && event.from == client {
                 asked.store(true, Ordering::Relaxed);
@@ -65,8 +65,9 @@ impl KvCluster {
             if event.kind == NetEventKind::RequestSent
                 && event.from == name
                 && asked.load(Ordering::Relaxed)
-                && !is_asleep.swap(true, Ordering::Relaxed)
+                && sent.fetch_add(1, Ordering::Relaxed) + 1 == enough
             {
+                is_asleep.store(true, Ordering::Relaxed);
                 dozing.pause();
             }
         });
