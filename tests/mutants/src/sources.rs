@@ -14,7 +14,7 @@ pub(crate) struct Sources {
 }
 
 /// Not copied: results of builds, and what no build reads.
-const SKIPPED: [&str; 6] = ["target", ".git", ".ci", "book", "wrong", "right"];
+const SKIPPED: [&str; 5] = ["target", ".git", ".ci", "wrong", "right"];
 
 /// Kinds of files that a build reads.
 const KINDS: [&str; 5] = ["rs", "toml", "lock", "md", "txt"];
