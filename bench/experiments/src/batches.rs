@@ -62,9 +62,9 @@ fn measure(size: u64) -> Measured {
         let mut cluster = Cluster::new(true);
         (0..3).for_each(|server| cluster.start(server));
         let leader = cluster.leader();
-        let me = (0..3).find(|server| leader.view().is_some_and(|view| {
-            view.voted_for == Some(raft::ServerId(*server))
-        }));
+        let me = (0..3).find(|server| {
+            leader.view().is_some_and(|view| view.voted_for == Some(raft::ServerId(*server)))
+        });
         let me = me.expect("a leader has voted for itself");
         sleep(Duration::from_secs(1));
 

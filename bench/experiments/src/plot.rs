@@ -149,9 +149,15 @@ mod tests {
 
     #[test]
     fn points_are_where_they_belong() {
-        let line = Line { label: "a line".into(), points: vec![(1.0, 0.0), (10.0, 50.0), (2000.0, 9.0)] };
-        let plot =
-            Plot { x_title: "x", y_title: "y", x: (1.0, 100.0), y: (0.0, 100.0), lines: vec![line] };
+        let line =
+            Line { label: "a line".into(), points: vec![(1.0, 0.0), (10.0, 50.0), (2000.0, 9.0)] };
+        let plot = Plot {
+            x_title: "x",
+            y_title: "y",
+            x: (1.0, 100.0),
+            y: (0.0, 100.0),
+            lines: vec![line],
+        };
         let svg = plot.svg();
         assert!(svg.contains("points=\"56.0,340.0 382.0,176.0\""), "{svg}");
         assert!(!svg.contains("\n\n") && svg.ends_with("</svg>\n"));

@@ -191,11 +191,8 @@ impl Cluster {
     /// Whether what others answer S0 is held back, for longer than a trial lasts.
     fn hold_answers(&self, hold: bool) {
         const LONG: DelayRange = DelayRange::millis(1_000_000, 1_000_000);
-        let held = Conditions {
-            late_reply: 1.0,
-            late_reply_delay: LONG,
-            ..self.broadcast.conditions()
-        };
+        let held =
+            Conditions { late_reply: 1.0, late_reply_delay: LONG, ..self.broadcast.conditions() };
         for from in 1..SERVERS {
             self.network.set_link_conditions(&name(from), "S0", hold.then_some(held));
         }

@@ -42,7 +42,8 @@ fn main() {
         }
         if name == "lib.rs" {
             // What is included in the middle of a file cannot begin with the docs of a crate.
-            text = text.lines().filter(|line| !line.starts_with("//!")).collect::<Vec<_>>().join("\n");
+            text =
+                text.lines().filter(|line| !line.starts_with("//!")).collect::<Vec<_>>().join("\n");
         }
         fs::write(Path::new(&to).join(name), text).expect("a writable OUT_DIR");
     }

@@ -116,7 +116,8 @@ mod tests {
     #[test]
     fn links_lead_to_files_and_places_in_them() {
         let (here, there) = (PathBuf::from("b/en/x.html"), PathBuf::from("b/zh/y.html"));
-        let ids = BTreeMap::from([(&here, BTreeSet::from(["top"])), (&there, BTreeSet::from(["图-8"]))]);
+        let ids =
+            BTreeMap::from([(&here, BTreeSet::from(["top"])), (&there, BTreeSet::from(["图-8"]))]);
         let problem = |target: &str| problem(&here, target, &ids);
         assert_eq!(problem("#top"), None);
         assert_eq!(problem("../zh/y.html#%E5%9B%BE-8"), None);

@@ -23,7 +23,9 @@ pub(crate) fn check(root: &Path) -> Vec<String> {
         }
     }
     problems.extend(
-        zh.keys().filter(|name| !en.contains_key(*name)).map(|name| format!("{name}: only in Chinese")),
+        zh.keys()
+            .filter(|name| !en.contains_key(*name))
+            .map(|name| format!("{name}: only in Chinese")),
     );
     problems
 }
