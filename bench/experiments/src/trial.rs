@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Two of the four can win: who campaigns with the shortest log or the next gets no majority. To keep
-//! the logs apart, no answer to an AppendEntries reaches S0; so it learns of no refusal, sends
+//! the logs apart, no answer to an `AppendEntries` reaches S0; so it learns of no refusal, sends
 //! bare heartbeats, and repairs nothing.
 
 use std::{sync::Arc, time::Duration};
@@ -132,7 +132,7 @@ struct Cluster {
     nodes: Vec<Node>,
     rafts: Vec<Raft>,
     /// Nobody reads what is applied, but it must go somewhere.
-    _applied: Vec<Receiver<ApplyMsg>>,
+    applied: Vec<Receiver<ApplyMsg>>,
 }
 
 fn name(server: usize) -> String {
@@ -151,7 +151,7 @@ impl Cluster {
         let network = Network::new();
         network.set_conditions(broadcast.conditions());
         let mut cluster =
-            Cluster { network, broadcast, nodes: vec![], rafts: vec![], _applied: vec![] };
+            Cluster { network, broadcast, nodes: vec![], rafts: vec![], applied: vec![] };
         cluster.let_followers_talk(false);
         let mut lengths: Vec<usize> = (0..SERVERS - 1).collect();
         for last in (1..lengths.len()).rev() {
@@ -177,7 +177,7 @@ impl Cluster {
         self.network.serve(&node, raft.service());
         self.nodes.push(node);
         self.rafts.push(raft);
-        self._applied.push(applied);
+        self.applied.push(applied);
     }
 
     fn let_followers_talk(&self, up: bool) {
@@ -191,10 +191,10 @@ impl Cluster {
     /// Whether what others answer S0 is held back, for longer than a trial lasts.
     fn hold_answers(&self, hold: bool) {
         const LONG: DelayRange = DelayRange::millis(1_000_000, 1_000_000);
-        let held =
+        let long =
             Conditions { late_reply: 1.0, late_reply_delay: LONG, ..self.broadcast.conditions() };
         for from in 1..SERVERS {
-            self.network.set_link_conditions(&name(from), "S0", hold.then_some(held));
+            self.network.set_link_conditions(&name(from), "S0", hold.then_some(long));
         }
     }
 

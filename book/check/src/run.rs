@@ -123,11 +123,12 @@ fn missing(expected: &[String], output: &str) -> Option<String> {
     let took = Regex::new(r"\d+(\.\d+)? ?s\b").expect("it is a regular expression");
     let plain = |line: &str| took.replace_all(line.trim_end(), "_ s").into_owned();
     let mut lines = output.lines().map(plain);
-    let wanted = expected.iter().filter(|line| line.as_str() != "..." && !line.is_empty());
-    wanted.cloned().find(|line| {
+    let mut wanted = expected.iter().filter(|line| line.as_str() != "..." && !line.is_empty());
+    let mut printed_later = |line: &str| {
         let line = plain(line);
-        !lines.any(|printed| printed == line)
-    })
+        lines.any(|printed| printed == line)
+    };
+    wanted.find(|line| !printed_later(line)).cloned()
 }
 
 #[cfg(test)]
