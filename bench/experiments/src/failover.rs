@@ -67,15 +67,16 @@ pub(crate) fn run(trials: u64) -> Vec<File> {
     ] {
         let spreads: Vec<_> = SPREADS.iter().map(|curve| measure(curve, broadcast)).collect();
         let scales: Vec<_> = SCALES.iter().map(|curve| measure(curve, broadcast)).collect();
-        files.push((spread, plot(&spreads, (100.0, 10_000.0))));
+        files.push((spread, plot(&spreads, (50.0, 10_000.0))));
         files.push((scale, plot(&scales, (10.0, 1_000.0))));
         files.push((rows, table(spreads.iter().chain(&scales[..4]))));
     }
     files
 }
 
+/// With spaces at which no line is broken.
 fn label(timeouts: Timeouts) -> String {
-    format!("{}–{} ms", timeouts.min, timeouts.max)
+    format!("{}–{}\u{a0}ms", timeouts.min, timeouts.max)
 }
 
 fn ms(time: Duration) -> f64 {
@@ -136,7 +137,7 @@ fn table<'a>(all: impl Iterator<Item = &'a Measured<'a>>) -> String {
 }
 
 fn show(time: Option<Duration>) -> String {
-    time.map_or_else(|| "> 10 000".to_owned(), |time| format!("{:.0}", ms(time)))
+    time.map_or_else(|| ">\u{a0}10\u{a0}000".to_owned(), |time| format!("{:.0}", ms(time)))
 }
 
 #[cfg(test)]
@@ -150,8 +151,8 @@ mod tests {
         let row = table([&measured].into_iter());
         let expected =
             "| 150–155 ms | 3 | 300 | > 10 000 | > 10 000 | > 10 000 | median 287 ms |\n";
-        assert_eq!(row, expected);
+        assert_eq!(row.replace('\u{a0}', " "), expected);
         let drawn = plot(&[measured], (100.0, 10_000.0));
-        assert!(drawn.contains("150–155 ms"), "{drawn}");
+        assert!(drawn.contains("150–155\u{a0}ms"), "{drawn}");
     }
 }

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 400.0;
 /// Left, top, right, bottom of the frame.
-const FRAME: (f64, f64, f64, f64) = (56.0, 12.0, 708.0, 340.0);
+const FRAME: (f64, f64, f64, f64) = (56.0, 12.0, 692.0, 340.0);
 
 /// Readable on white and on black.
 const STYLES: [(&str, &str); 6] = [
@@ -25,7 +25,7 @@ const STYLES: [(&str, &str); 6] = [
 pub(crate) struct Plot {
     pub(crate) x_title: &'static str,
     pub(crate) y_title: &'static str,
-    /// From, to; logarithmic, and both powers of ten.
+    /// From, to, both 1 or more; logarithmic.
     pub(crate) x: (f64, f64),
     /// From, to; in five equal steps.
     pub(crate) y: (f64, f64),
@@ -77,12 +77,11 @@ impl Plot {
 
     fn draw_grid(&self, svg: &mut String) {
         let (left, top, right, bottom) = FRAME;
-        let mut decade = self.x.0;
-        while decade < self.x.1 * 1.001 {
-            for step in [1.0, 2.0, 5.0] {
-                let value = decade * step;
-                if value > self.x.1 * 1.001 {
-                    break;
+        let mut decade = 1.0;
+        while decade <= self.x.1 {
+            for value in [1.0, 2.0, 5.0].map(|step| step * decade) {
+                if !(self.x.0..=self.x.1).contains(&value) {
+                    continue;
                 }
                 let x = self.px(value);
                 let _ = writeln!(
@@ -159,7 +158,7 @@ mod tests {
             lines: vec![line],
         };
         let svg = plot.svg();
-        assert!(svg.contains("points=\"56.0,340.0 382.0,176.0\""), "{svg}");
+        assert!(svg.contains("points=\"56.0,340.0 374.0,176.0\""), "{svg}");
         assert!(!svg.contains("\n\n") && svg.ends_with("</svg>\n"));
     }
 }
