@@ -1,4 +1,4 @@
-//! Lines in a frame, as SVG.
+//! Lines in a frame, as SVG in a box that scrolls where the page is narrow.
 //!
 //! It is put into a page as it is, and takes the page's colours: the frame and the words have that
 //! of the text. Lines differ in their dashes as well as in their colour, and the legend shows both.
@@ -53,7 +53,7 @@ impl Plot {
     pub(crate) fn svg(&self) -> String {
         assert!(self.lines.len() <= STYLES.len(), "there are {} styles of lines", STYLES.len());
         let mut svg = format!(
-            "<svg class=\"plot\" role=\"img\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+            "<div class=\"plot\"><svg role=\"img\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
              aria-label=\"{}\" xmlns=\"http://www.w3.org/2000/svg\">\n",
             self.lines.iter().map(|line| line.label.as_str()).collect::<Vec<_>>().join(", ")
         );
@@ -71,7 +71,7 @@ impl Plot {
             );
         }
         self.draw_legend(&mut svg);
-        svg.push_str("</svg>\n");
+        svg.push_str("</svg></div>\n");
         svg
     }
 
@@ -159,6 +159,6 @@ mod tests {
         };
         let svg = plot.svg();
         assert!(svg.contains("points=\"56.0,340.0 374.0,176.0\""), "{svg}");
-        assert!(!svg.contains("\n\n") && svg.ends_with("</svg>\n"));
+        assert!(!svg.contains("\n\n") && svg.ends_with("</svg></div>\n"));
     }
 }

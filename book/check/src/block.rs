@@ -7,7 +7,7 @@
 //! | `sh,run` | a script that ends well |
 //! | `console,run` | `$ command` and what it prints; `...` stands for any lines; how it ends is not looked at |
 //! | `console,run,scratch` | the same in a copy of the workspace, which the page's blocks share |
-//! | `rust,from=raftapi/src/apply.rs` | lines of that file; `...` stands for any lines |
+//! | `rust,from=raftapi/src/apply.rs` | lines of that file; an empty line stands for any lines |
 
 use std::{
     fs,

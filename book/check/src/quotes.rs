@@ -24,16 +24,15 @@ pub(crate) fn check(root: &Path) -> Vec<String> {
     problems
 }
 
-/// The first piece of the quotation that is not in the source, behind the pieces before it.
-/// Indentation and empty lines do not count.
+/// The first piece of the quotation that is not in the source, behind the pieces before it. Pieces are
+/// separated by empty lines. Indentation, docs, and the brace that opens a body do not count.
 fn missing(quotation: &str, source: &str) -> Option<String> {
-    let lines = |text: &str| {
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    };
-    let (quotation, source) = (lines(quotation), lines(source));
+    let plain = |line: &str| line.trim().trim_end_matches('{').trim_end().to_owned();
+    let is_code = |line: &String| !line.is_empty() && !line.starts_with("///");
+    let source: Vec<String> = source.lines().map(plain).filter(is_code).collect();
+    let quotation: Vec<String> = quotation.lines().map(plain).collect();
     let mut from = 0;
-    for piece in quotation.split(|line| line == "..." || line == "// ...") {
+    for piece in quotation.split(String::is_empty).filter(|piece| !piece.is_empty()) {
         let found = (from..=source.len()).find(|&at| source[at..].starts_with(piece));
         match found {
             Some(at) => from = at + piece.len(),
@@ -49,10 +48,10 @@ mod tests {
 
     #[test]
     fn pieces_are_found_in_order() {
-        let source = "a\n    b\n\nc\nd\n";
-        assert_eq!(missing("a\nb\n", source), None);
-        assert_eq!(missing("b\n...\nd\n", source), None);
+        let source = "a {\n    /// It is b.\n    b\n\nc\nd\n";
+        assert_eq!(missing("a\n  b\n", source), None);
+        assert_eq!(missing("b\n\nd\n", source), None);
         assert_eq!(missing("a\nc\n", source), Some("a / c".into()));
-        assert_eq!(missing("d\n...\na\n", source), Some("a".into()));
+        assert_eq!(missing("d\n\na\n", source), Some("a".into()));
     }
 }
