@@ -19,16 +19,28 @@ lint: ## format, clippy, rustdoc; warnings are errors
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-sweep: ## every graded test on many seeds: make sweep RUNS=1000
-	LAB_RUNS=$(RUNS) cargo test --release
+sweep: ## graded tests on many seeds, on all cores: make sweep RUNS=1000 ONLY=3A
+	cargo run -q --release -p grade -- sweep --runs $(RUNS) $(ONLY)
+
+doctor: ## is this machine fit: toolchain, cores, memory, speed, do runs repeat
+	cargo run -q -p grade -- doctor
 
 determinism: ## each seed twice, then in debug, release and on both backends: the same steps
 	LAB_CHECK=determinism cargo test
 	.ci/same-everywhere
 
 mutants: RUNS := 200
-mutants: ## are wrong Rafts caught, do right ones pass: make mutants ONLY=R01,C05 RUNS=200 JOBS=2
+mutants: ## are wrong servers caught, do right ones pass: make mutants ONLY=R01,K05,4B RUNS=200 JOBS=2
 	cargo run -q -p mutants -- --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
+
+handout: ## the tree that students get, in target/handout: written, and checked for leaks and by running it
+	cargo run -q -p grade -- handout
+
+gradescope: ## the zip for Gradescope, target/gradescope.zip
+	cargo run -q -p grade -- gradescope
+
+newcomer: ## a student's path through the hand-out, part by part, up to what is handed in (some minutes)
+	cargo test -p grade --test students -- --ignored
 
 bench: ## what each operation costs, up to a pass of Lab 3 (two minutes)
 	cargo bench -p labbench -- --quiet
@@ -60,4 +72,4 @@ passes: ## the lines of tests that pass, as the book shows them
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep mutants determinism bench figures book book-test figure16 experiments passes ci
+.PHONY: help $(PARTS) test lint sweep doctor mutants determinism handout gradescope newcomer bench figures book book-test figure16 experiments passes ci

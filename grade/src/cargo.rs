@@ -1,6 +1,7 @@
 //! Builds the test binary of a workspace, and says where it is.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -39,15 +40,21 @@ impl Build {
     /// The command that builds the graded tests and prints JSON.
     #[must_use]
     pub fn command(&self) -> Command {
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["test", "--no-run", "-p", "labtests", "--test", "lab"]);
-        cargo.args(["--message-format=json", "--profile", &self.profile]);
-        if self.frozen {
-            cargo.arg("--frozen");
-        }
-        cargo.current_dir(&self.root);
+        let mut cargo = Command::new(program());
+        cargo.args(self.arguments()).current_dir(&self.root);
         remove_variables(&mut cargo, &["CARGO_PKG_", "CARGO_MANIFEST", "CARGO_BIN_", "LAB_"]);
         cargo
+    }
+
+    /// The same command's arguments.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<&str> {
+        let mut arguments = vec!["test", "--no-run", "-p", "labtests", "--test", "lab"];
+        arguments.extend(["--message-format=json", "--profile", &self.profile]);
+        if self.frozen {
+            arguments.push("--frozen");
+        }
+        arguments
     }
 
     /// Runs such a command, and finds the test binary in what it printed.
@@ -75,6 +82,12 @@ impl Build {
             None => bail!("cargo names no test binary `lab`"),
         }
     }
+}
+
+/// What to call for cargo.
+#[must_use]
+pub fn program() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// The compiler's errors, as it would print them.

@@ -13,6 +13,7 @@
 //! grade run submissions/* --out out   grades of a class
 //! grade submit                        pack my work, after a look at it as the staff will see it
 //! grade handout                       the tree that students get
+//! grade gradescope                    the zip that Gradescope makes an autograder of
 //! grade doctor                        is this machine fit for it?
 //! ```
 //!
@@ -25,13 +26,22 @@
 pub mod archive;
 pub mod binomial;
 pub mod cargo;
+pub mod confine;
+pub mod doctor;
 pub mod duration;
+pub mod grade;
+pub mod gradescope;
 pub mod handout;
 pub mod hash;
 pub mod list;
 pub mod merge;
+pub mod outputs;
+pub mod parallel;
+pub mod policy;
 pub mod process;
+pub mod run;
 pub mod say;
+pub mod scan;
 pub mod shard;
 pub mod smoke;
 pub mod submission;
@@ -39,4 +49,6 @@ pub mod submit;
 pub mod suite;
 pub mod sweep;
 pub mod tally;
+pub mod trial;
+mod workshop;
 pub mod workspace;

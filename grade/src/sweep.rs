@@ -5,6 +5,7 @@
 //! sweep that is cut short says something about each.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,15 +15,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use labrecord::{About, Record, Report, Seed, Verdict};
+use labrecord::{About, Record, Seed, Verdict};
 
 use crate::cargo::Build;
-use crate::process::{self, End, Limits, Task};
 use crate::say::say;
 use crate::shard::Shard;
 use crate::suite::{self, TestBinary};
 use crate::tally::{Plan, Sweep};
-use crate::{duration, hash, workspace};
+use crate::trial::Trial;
+use crate::{duration, hash, parallel, process, workspace};
 
 /// Run tests on many seeds, on all cores: how sure can I be?
 ///
@@ -37,7 +38,7 @@ pub struct Options {
     runs: Option<u64>,
     /// Processes at a time; as many as cores, if nothing is said.
     #[arg(long, short)]
-    jobs: Option<usize>,
+    jobs: Option<NonZeroUsize>,
     /// Stop at the first failure.
     #[arg(long)]
     until_fail: bool,
@@ -96,8 +97,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let stop = stop_at_signals()?;
     let sweep = Sweep::new(Plan { sources, runs }, shard, &abouts);
     let deck = Deck { abouts: &abouts, shard, runs, next: Mutex::new((0, 0)) };
-    let jobs = options.jobs.filter(|jobs| *jobs > 0);
-    let jobs = jobs.or_else(|| thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+    let jobs = parallel::jobs(options.jobs);
     let began = Instant::now();
     let workers = Workers {
         binary: &binary,
@@ -244,30 +244,10 @@ impl Workers<'_> {
         while !self.stop.load(Ordering::Relaxed)
             && let Some((about, seeds)) = self.deck.draw()
         {
-            let mut left = &seeds[..];
-            while !left.is_empty() && !self.stop.load(Ordering::Relaxed) {
-                let done = self.run_some(about, left)?;
-                left = &left[done..];
-            }
+            let trial = Trial { about, seeds: &seeds, wall: CHUNK_WALL, print: 0, stop: self.stop };
+            trial.run(|| Ok(self.binary.command()), |record| self.add(&record))?;
         }
         Ok(())
-    }
-
-    /// Runs these seeds until one ends the process. Says how many have been run.
-    fn run_some(&self, about: &About, seeds: &[Seed]) -> Result<usize> {
-        let task = Task { test: &about.test, seeds, keep_going: true, check_determinism: false };
-        let limits = Limits { wall: CHUNK_WALL, print: 0, stop: self.stop };
-        let mut stuck = false;
-        let outcome = process::run(self.binary.command(), &task, &limits, |record| {
-            stuck = record.verdict == Verdict::Stuck;
-            self.add(&record);
-        })?;
-        // After a stuck task the tester goes no further in that process.
-        if outcome.end == End::Stopped || stuck || outcome.records == seeds.len() {
-            return Ok(outcome.records.max(1));
-        }
-        self.add(&no_record(about, seeds[outcome.records], &outcome.end));
-        Ok(outcome.records + 1)
     }
 
     fn add(&self, record: &Record) {
@@ -280,39 +260,5 @@ impl Workers<'_> {
                 self.stop.store(true, Ordering::Relaxed);
             }
         }
-    }
-}
-
-/// The record of a run that ended without one.
-#[must_use]
-pub fn no_record(about: &About, seed: Seed, end: &End) -> Record {
-    let About { test, part, title, points } = about.clone();
-    let words = end.words();
-    Record {
-        signature: Some(format!("no record: {words}")),
-        report: Some(Report {
-            title: "no record of the run".to_owned(),
-            expected: "the tester says what each run came to".to_owned(),
-            happened: words,
-            look_at: "what ends or fills the whole process: exit, abort, memory, printing"
-                .to_owned(),
-            again: format!("LAB_SEED={seed} cargo test {test} -- --exact"),
-        }),
-        test,
-        part,
-        title,
-        points,
-        seed,
-        verdict: Verdict::Missing,
-        virtual_seconds: 0.0,
-        wall_seconds: 0.0,
-        servers: 0,
-        rpcs: 0,
-        bytes: 0,
-        commands: 0,
-        switches: 0,
-        trace: String::new(),
-        warnings: Vec::new(),
-        artefacts: std::collections::BTreeMap::new(),
     }
 }

@@ -278,8 +278,7 @@ fn percent(ratio: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::End;
-    use crate::sweep::no_record;
+    use crate::trial::no_record;
 
     fn about(test: &str) -> About {
         About { test: test.to_owned(), part: "3A".into(), title: "a title".into(), points: 5 }
@@ -288,7 +287,7 @@ mod tests {
     /// The n-th run of a test: every seventh fails, in one of two ways.
     fn record(about: &About, n: u64) -> Record {
         let seed = Seed::derived(&about.test, n);
-        let mut record = no_record(about, seed, &End::Stopped);
+        let mut record = no_record(about, seed, "it fell over");
         record.virtual_seconds = 0.001 * f64::from(u32::try_from(n * n % 101).unwrap());
         record.wall_seconds = 0.1 / f64::from(u32::try_from(n + 1).unwrap());
         match n % 14 {

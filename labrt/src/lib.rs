@@ -58,6 +58,7 @@ pub mod collections;
 pub mod event;
 mod hook;
 mod kernel;
+mod live;
 mod mode;
 pub mod node;
 pub mod oneshot;

@@ -373,6 +373,13 @@ pub fn active() -> bool {
     mode() == Mode::Simulated
 }
 
+/// How many things to wait for exist now, in the whole simulation: channels, and condition variables
+/// that a task has waited on. A server that forgets to drop what its requests waited on has ever more
+/// of them. `None` outside a simulation.
+pub fn waitables() -> Option<usize> {
+    kernel::try_with(|kernel| kernel.waitables)
+}
+
 /// Virtual time since the run began: the true one, whatever a node's own clock shows.
 ///
 /// # Panics

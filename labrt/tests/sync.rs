@@ -122,6 +122,27 @@ fn a_condvar_waits_no_longer_than_told() {
     });
 }
 
+#[test]
+fn what_tasks_wait_for_counts_as_long_as_it_exists() {
+    let count = || sim::waitables().unwrap();
+    let outcome = run(Config::with_seed(1), move || {
+        let before = count();
+        let (channel, condvar) = (channel::bounded::<()>(1), Condvar::new());
+        assert_eq!(count(), before + 1); // nobody has waited at the other
+        for _ in 0..2 {
+            condvar.wait_for(&mut Mutex::new(()).lock(), MS);
+            assert_eq!(count(), before + 2);
+        }
+        let clone = channel.clone();
+        drop(channel);
+        assert_eq!(count(), before + 2);
+        drop((clone, condvar));
+        assert_eq!(count(), before);
+    });
+    outcome.result.unwrap();
+    assert_eq!(sim::waitables(), None);
+}
+
 /// A little of everything that could make runs differ.
 fn busy() -> u64 {
     let (send, receive) = channel::bounded(2);

@@ -6,11 +6,13 @@ use parking_lot::Mutex;
 
 use super::{TryRecvError, TrySendError};
 use crate::kernel::{self, Key, Kind};
+use crate::live::Live;
 
 pub(super) struct Queue<T> {
     /// `None` for no limit.
     capacity: Option<usize>,
     state: Mutex<State<T>>,
+    _live: Live,
 }
 
 struct State<T> {
@@ -24,7 +26,9 @@ struct State<T> {
 impl<T> Queue<T> {
     pub(super) fn new(capacity: Option<usize>) -> Self {
         let state = State { messages: VecDeque::new(), sent: 0, senders: 1, receivers: 1 };
-        Queue { capacity, state: Mutex::new(state) }
+        let live = Live::new();
+        live.note();
+        Queue { capacity, state: Mutex::new(state), _live: live }
     }
 
     pub(super) fn capacity(&self) -> Option<usize> {

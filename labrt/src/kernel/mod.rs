@@ -106,6 +106,8 @@ pub(crate) struct Kernel {
     spawned: u64,
     live: usize,
     max_live: usize,
+    /// Condition variables and channels that exist, see `live.rs`.
+    pub(crate) waitables: usize,
     failure: Option<Failure>,
     /// What the panic hook saw of the latest panic: its message, with the place.
     pub(crate) last_panic: Option<String>,
@@ -147,6 +149,7 @@ impl Kernel {
             spawned: 0,
             live: 0,
             max_live: 0,
+            waitables: 0,
             failure: None,
             last_panic: None,
             kill_requests: Vec::new(),

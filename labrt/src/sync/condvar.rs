@@ -9,6 +9,7 @@ use crossbeam_channel::Sender;
 
 use super::MutexGuard;
 use crate::kernel::{self, Key, Kind, Park};
+use crate::live::Live;
 use crate::mode::{Mode, mode};
 use crate::real;
 use crate::task::{Woken, park, preemption_point};
@@ -21,6 +22,7 @@ pub struct Condvar {
     /// Who waits, first come first served: in the real engine only. (In a simulation the address of
     /// this is what tasks are parked on.)
     waiters: parking_lot::Mutex<VecDeque<Sender<()>>>,
+    live: Live,
 }
 
 /// Tells how a wait with a deadline ended.
@@ -39,7 +41,7 @@ impl WaitTimeoutResult {
 impl Condvar {
     /// Nobody waits yet.
     pub const fn new() -> Self {
-        Condvar { waiters: parking_lot::Mutex::new(VecDeque::new()) }
+        Condvar { waiters: parking_lot::Mutex::new(VecDeque::new()), live: Live::new() }
     }
 
     /// Opens the guard's lock, waits for a notification, and closes the lock again.
@@ -135,6 +137,7 @@ impl Condvar {
         if mode() == Mode::Real {
             return self.wait_really(guard, deadline, location);
         }
+        self.live.note();
         guard.unlock_to_wait();
         let woken = park(&Park {
             what: "a condition variable",

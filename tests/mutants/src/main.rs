@@ -1,22 +1,25 @@
-//! Tests of the tests: is every wrong Raft failed, and every right one passed?
+//! Tests of the tests: is every wrong Raft or service failed, and every right one passed?
 //!
 //! ```text
-//!  wrong/*.patch ─┐   target/mutants/job1/                          target/mutants/results/*.json
-//!                 ├─▶ a copy of the workspace ─build─▶ 28 tests ──▶ who failed, after how many seeds
-//!  right/*.patch ─┘   with one patch applied           LAB_RUNS     ──▶ TABLE.md
+//!  wrong/*.patch ─┐   target/mutants/job1/                        target/mutants/results/*.json
+//!                 ├─▶ a copy of the workspace ─build─▶ tests ──▶ who failed, after how many seeds
+//!  right/*.patch ─┘   with one patch applied         of its lab   ──▶ TABLE.md
+//!                                                    LAB_RUNS
 //! ```
 //!
 //! ```text
 //! make mutants                        every patch, 200 seeds of every test
 //! make mutants ONLY=R01,C05 RUNS=1000 these two
+//! make mutants ONLY=4A,4B             those of the key/value service
 //! ```
 //!
-//! A patch is a header and a unified diff against `raft/src`; [`mutant`] reads it. A wrong Raft is
-//! *caught* if some graded test fails on some of its seeds. It is first given few seeds, and more
-//! only while nothing has failed. A right Raft gets all seeds of all tests, and must fail none.
+//! A patch is a header and a unified diff against `raft/src` or `kvraft/src`; [`mutant`] reads it.
+//! It is given the graded tests of Lab 3 or of Lab 4. A wrong one is *caught* if some test fails on
+//! some of its seeds. It is first given few seeds, and more only while nothing has failed. A right
+//! one gets all seeds of all tests, and must fail none.
 //!
-//! A result is kept under a hash of the sources and the patch. What was not changed is not run
-//! again, so an interrupted run goes on where it was.
+//! A result is kept under a hash of the patch and the sources that the tests of its lab depend on.
+//! What was not changed is not run again, so an interrupted run goes on where it was.
 //!
 //! | file | what it does |
 //! | --- | --- |
@@ -47,12 +50,12 @@ use crate::sources::Sources;
 use crate::table::Outcome;
 use crate::trial::{Plan, Workshop};
 
-/// Runs the graded tests on wrong Rafts, which must fail, and on unusual right ones, which must
-/// pass.
+/// Runs the graded tests on wrong Rafts and services, which must fail, and on unusual right ones,
+/// which must pass.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Numbers of the patches to run, separated by commas, such as R01,C05; also R or C for all of
-    /// a kind. Everything, if nothing is said.
+    /// Numbers of the patches to run, separated by commas, such as R01,C05; also R, K or C for all
+    /// of a kind, and 3A or 4 for those of a part or a lab. Everything, if nothing is said.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Seeds of each test.
@@ -150,6 +153,7 @@ fn is_chosen(mutant: &Mutant, options: &Options) -> bool {
     let wanted = |only: &String| {
         mutant.number.eq_ignore_ascii_case(only)
             || (only.len() == 1 && mutant.number.starts_with(&only.to_ascii_uppercase()))
+            || (!only.is_empty() && mutant.part.starts_with(&only.to_ascii_uppercase()))
     };
     options.only.is_empty() || options.only.iter().any(wanted)
 }

@@ -14,8 +14,10 @@
 //! @@ -110,7 +110,6 @@
 //! ```
 //!
-//! `go` is how often the original's tests fail it. A right Raft has no `type` and no `go`. A patch
-//! without a diff stands for the reference as it is.
+//! Numbers begin with R for a wrong Raft, K for a wrong service, and C for a right one of either
+//! kind. `part` says which: the tests of that part's lab are run. `go` is how often the original's
+//! tests fail it; a right one has no `type` and no `go`. A patch without a diff stands for the
+//! reference as it is.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,10 +25,10 @@ use std::path::{Path, PathBuf};
 
 use diffy::patch_set::{FileOperation, ParseOptions, PatchSet};
 
-/// A Raft that differs from the reference.
+/// A Raft, or a service, that differs from the reference.
 #[derive(Debug, Clone)]
 pub(crate) struct Mutant {
-    /// `R01`, wrong, or `C01`, right.
+    /// `R01` or `K01`, wrong, or `C01`, right.
     pub(crate) number: String,
     /// A few words, with dashes.
     pub(crate) name: String,
@@ -36,12 +38,32 @@ pub(crate) struct Mutant {
     pub(crate) paper: String,
     /// The part of the lab in which it becomes wrong.
     pub(crate) part: String,
+    pub(crate) lab: Lab,
     /// What kind of mistake it is; empty for a right one.
     pub(crate) kind: String,
     /// How often the original's tests fail it: always, sometimes, rarely, never.
     pub(crate) go: String,
     /// The whole file.
     pub(crate) text: String,
+}
+
+/// Whose tests a patch is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lab {
+    /// Lab 3.
+    Raft,
+    /// Lab 4.
+    Service,
+}
+
+impl Lab {
+    /// What the paths of its graded tests begin with, and nobody else's contain.
+    pub(crate) fn tests(self) -> &'static str {
+        match self {
+            Lab::Raft => "raft_3",
+            Lab::Service => "kvraft_4",
+        }
+    }
 }
 
 /// Why a patch cannot be used.
@@ -97,12 +119,22 @@ impl Mutant {
         };
         let number = field("number")?;
         let (kind, go) = match number.as_bytes() {
-            [b'R', ..] => (field("type")?, field("go")?),
+            [b'R' | b'K', ..] => (field("type")?, field("go")?),
             [b'C', ..] => (String::new(), String::new()),
-            _ => return Err(format!("{number} is no number: R of a wrong one, C of a right one")),
+            _ => return Err(format!("{number} is no number: R or K of a wrong one, C of a right")),
         };
-        let [name, what, paper, part] = ["name", "what", "paper", "part"].map(field);
-        Ok(Mutant { number, name: name?, what: what?, paper: paper?, part: part?, kind, go, text })
+        let part = field("part")?;
+        let lab = match (number.as_bytes(), part.as_bytes()) {
+            ([b'R' | b'C', ..], [b'3', ..]) => Lab::Raft,
+            ([b'K' | b'C', ..], [b'4', ..]) => Lab::Service,
+            _ => {
+                return Err(format!(
+                    "{number} is not of part {part}: R is of 3A to 3D, K of 4A, 4B"
+                ));
+            }
+        };
+        let [name, what, paper] = ["name", "what", "paper"].map(field);
+        Ok(Mutant { number, name: name?, what: what?, paper: paper?, part, lab, kind, go, text })
     }
 
     /// `R01-double-vote`.
@@ -112,7 +144,7 @@ impl Mutant {
 
     /// Must the tests fail it?
     pub(crate) fn is_wrong(&self) -> bool {
-        self.number.starts_with('R')
+        !self.number.starts_with('C')
     }
 
     /// The files that it changes, with their new contents. `read` gives the old ones.
@@ -199,6 +231,15 @@ go:     never
     fn a_patch_without_a_diff_changes_nothing() {
         let header = PATCH.split("\n---").next().unwrap();
         assert!(mutant(header).apply(|_| None).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_part_says_whose_tests_it_gets() {
+        let right = "number: C99\nname: n\nwhat: w\npaper: 8\npart: 4B\n";
+        assert_eq!((mutant(PATCH).lab, mutant(right).lab), (Lab::Raft, Lab::Service));
+        assert!(!mutant(right).is_wrong());
+        let error = Mutant::parse(PATCH.replace("R99", "K99")).unwrap_err();
+        assert_eq!(error, "K99 is not of part 3A: R is of 3A to 3D, K of 4A, 4B");
     }
 
     #[test]

@@ -5,19 +5,29 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
-use crate::mutant::{Mutant, PatchError};
+use crate::mutant::{Lab, Mutant, PatchError};
 
-/// Every file that the build may need, by its path in the workspace.
+/// Every text file of the workspace, by its path in it.
 pub(crate) struct Sources {
     files: BTreeMap<String, String>,
-    hash: u64,
 }
 
 /// Not copied: results of builds, and what no build reads.
 const SKIPPED: [&str; 5] = ["target", ".git", ".ci", "wrong", "right"];
 
-/// Kinds of files that a build reads.
-const KINDS: [&str; 5] = ["rs", "toml", "lock", "md", "txt"];
+/// What no graded test depends on: their results stay good when these change.
+const ASIDE: [&str; 6] = [
+    "bench/",
+    "grade/",
+    "handout/",
+    "tests/mutants/",
+    "tests/tests/lab/child",
+    "tests/tests/lab/tester",
+];
+
+/// What those of Lab 3 do not depend on.
+const LAB_4: [&str; 4] =
+    ["kvraft/", "linearize/", "tests/tester/src/kv", "tests/tests/lab/kvraft_"];
 
 impl Sources {
     pub(crate) fn read(root: &Path) -> Result<Sources, String> {
@@ -26,19 +36,18 @@ impl Sources {
         if !files.contains_key("raft/src/lib.rs") {
             return Err(format!("{} is not the workspace", root.display()));
         }
-        let mut hasher = DefaultHasher::new();
-        for file in files.iter().filter(|(path, _)| decides(path)) {
-            file.hash(&mut hasher);
-        }
-        Ok(Sources { files, hash: hasher.finish() })
+        Ok(Sources { files })
     }
 
     /// Equal keys, equal results.
     pub(crate) fn key(&self, mutant: &Mutant) -> String {
         let mut hasher = DefaultHasher::new();
+        for file in self.files.iter().filter(|(path, _)| decides(path, mutant.lab)) {
+            file.hash(&mut hasher);
+        }
         // The header may be reworded.
         let diff = mutant.text.split_once("\n--- ").map(|(_, diff)| diff);
-        (self.hash, diff).hash(&mut hasher);
+        diff.hash(&mut hasher);
         format!("{:016x}", hasher.finish())
     }
 
@@ -73,12 +82,16 @@ impl Sources {
     }
 }
 
-/// Does this file have a part in what the graded tests do?
-fn decides(path: &str) -> bool {
-    let aside = ["/examples/", "/benches/", "/mutants/"].iter().any(|folder| path.contains(folder));
+/// Does this file have a part in what the graded tests of this lab do?
+fn decides(path: &str, lab: Lab) -> bool {
+    let is_in = |places: &[&str]| places.iter().any(|start| path.starts_with(start));
+    if is_in(&ASIDE) || (lab == Lab::Raft && is_in(&LAB_4)) {
+        return false;
+    }
+    let not_built = path.contains("/examples/") || path.contains("/benches/");
     let tests_of_others = path.contains("/tests/") && !path.starts_with("tests/");
     let kind = Path::new(path).extension().is_some_and(|kind| kind != "md" && kind != "txt");
-    kind && !aside && !tests_of_others
+    kind && !not_built && !tests_of_others
 }
 
 fn collect(root: &Path, under: &str, files: &mut BTreeMap<String, String>) -> Result<(), String> {
@@ -87,16 +100,31 @@ fn collect(root: &Path, under: &str, files: &mut BTreeMap<String, String>) -> Re
     for entry in entries.flatten() {
         let Ok(name) = entry.file_name().into_string() else { continue };
         let path = if under.is_empty() { name.clone() } else { format!("{under}/{name}") };
-        let kind = Path::new(&name).extension().and_then(|kind| kind.to_str()).unwrap_or("");
         if entry.path().is_dir() {
             if !SKIPPED.contains(&name.as_str()) {
                 collect(root, &path, files)?;
             }
-        } else if KINDS.contains(&kind)
-            && let Ok(text) = fs::read_to_string(entry.path())
-        {
+        } else if let Ok(text) = fs::read_to_string(entry.path()) {
             files.insert(path, text);
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lab_3_does_not_depend_on_the_service() {
+        let both = |path| (decides(path, Lab::Raft), decides(path, Lab::Service));
+        assert_eq!(both("raft/src/lib.rs"), (true, true));
+        assert_eq!(both("tests/tester/src/checker.rs"), (true, true));
+        assert_eq!(both("kvraft/src/clerk.rs"), (false, true));
+        assert_eq!(both("tests/tests/lab/kvraft_4A.rs"), (false, true));
+        assert_eq!(both("raft/tests/unit.rs"), (false, false));
+        assert_eq!(both("tests/tests/lab/tester_kv.rs"), (false, false));
+        assert_eq!(both("tests/mutants/src/main.rs"), (false, false));
+        assert_eq!(both("README.md"), (false, false));
+    }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::mutant::Mutant;
+use crate::mutant::{Lab, Mutant};
 use crate::trial::Failed;
 
 /// What came of running all tests on one patch.
@@ -26,7 +26,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// Is it what it should be for a wrong, or a right, Raft?
+    /// Is it what it should be for a wrong, or a right, one?
     pub(crate) fn is_right_for(&self, wrong: bool) -> bool {
         match self {
             Outcome::Failed { .. } => wrong,
@@ -146,7 +146,7 @@ fn sums(rows: &[(&Mutant, &Outcome)]) -> String {
     }
     text.push_str("\n| --- |");
     text.push_str(&" --- |".repeat(KINDS.len()));
-    for part in ["3A", "3B", "3C", "3D", "all"] {
+    for part in ["3A", "3B", "3C", "3D", "4A", "4B", "all"] {
         let _ = write!(text, "\n| {part} |");
         for kind in KINDS {
             let _ =
@@ -169,13 +169,23 @@ const KINDS: [&str; 7] =
 /// The table as a file of this folder.
 pub(crate) fn markdown(rows: &[(&Mutant, &Outcome)], runs: u64) -> String {
     let mut text = format!(
-        "# Wrong Rafts and right ones\n\n\
+        "# Wrong servers and right ones\n\n\
          Made by `make mutants RUNS={runs}`; do not edit. *Seeds* is the smallest number of seeds \
-         after which some graded test failed; *go* is how often the original's tests fail it.\n\n{}\n\
-         ## Wrong\n\n\
-         | number | name | paper | part | type | go | seeds | first failure | tests that fail |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+         after which some graded test failed; *go* is how often the original's tests fail it.\n\n{}",
         sums(rows)
+    );
+    for (lab, title) in [(Lab::Raft, "Rafts"), (Lab::Service, "services")] {
+        let rows: Vec<_> = rows.iter().filter(|(mutant, _)| mutant.lab == lab).copied().collect();
+        let _ = write!(text, "\n## Wrong {title}\n\n{}", wrong(&rows));
+        let _ = write!(text, "\n## Right {title}, though unusual\n\n{}", right(&rows));
+    }
+    text
+}
+
+fn wrong(rows: &[(&Mutant, &Outcome)]) -> String {
+    let mut text = String::from(
+        "| number | name | paper | part | type | go | seeds | first failure | tests that fail |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for (mutant, outcome) in rows.iter().filter(|(mutant, _)| mutant.is_wrong()) {
         let (seeds, first, all) = match outcome {
@@ -194,7 +204,11 @@ pub(crate) fn markdown(rows: &[(&Mutant, &Outcome)], runs: u64) -> String {
             mutant.id()
         );
     }
-    text.push_str("\n## Right, though unusual\n\n| number | name | what | result |\n| --- | --- | --- | --- |\n");
+    text
+}
+
+fn right(rows: &[(&Mutant, &Outcome)]) -> String {
+    let mut text = String::from("| number | name | what | result |\n| --- | --- | --- | --- |\n");
     for (mutant, outcome) in rows.iter().filter(|(mutant, _)| !mutant.is_wrong()) {
         let result = match outcome {
             Outcome::Passed { seeds } => format!("passes {seeds} seeds of every test"),
@@ -213,7 +227,7 @@ pub(crate) fn markdown(rows: &[(&Mutant, &Outcome)], runs: u64) -> String {
 
 /// `3A::re_election` of `raft_3A::re_election`.
 fn short(test: &str) -> &str {
-    test.strip_prefix("raft_").unwrap_or(test)
+    test.trim_start_matches("kv").trim_start_matches("raft_")
 }
 
 fn list(tests: &[&str]) -> String {

@@ -1,14 +1,16 @@
 //! One trial: the tests built with one patch, and run until one fails or the seeds are used up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use grade::cargo::Build;
+use grade::suite::TestBinary;
 use serde::{Deserialize, Serialize};
 
-use crate::mutant::Mutant;
+use crate::mutant::{Lab, Mutant};
 use crate::sources::Sources;
 use crate::table::Outcome;
 
@@ -25,7 +27,7 @@ pub(crate) struct Plan<'a> {
 }
 
 /// Seeds of each test in the steps before the last: most wrong Rafts need few.
-const STEPS: [u64; 2] = [10, 50];
+const STEPS: [u64; 3] = [2, 10, 50];
 
 /// A place to build and run in, with one patch at a time.
 pub(crate) struct Workshop {
@@ -85,10 +87,11 @@ impl Workshop {
     ) -> Result<Outcome, String> {
         sources.copy_patched(mutant, &self.place)?;
         let tests = self.build(plan.profile)?;
+        let names = Self::list(&tests, mutant.lab)?;
         let steps = STEPS.into_iter().filter(|step| *step < plan.runs && mutant.is_wrong());
         for runs in steps.chain([plan.runs]) {
-            let end = self.run(&tests, runs, plan.threads, deadline)?;
-            let (failed, seeds) = self.read_records()?;
+            let end = self.run(&tests, mutant.lab, runs, plan, deadline)?;
+            let (failed, seeds) = self.read_records(&names)?;
             if !failed.is_empty() {
                 return Ok(Outcome::Failed { failed });
             }
@@ -107,70 +110,56 @@ impl Workshop {
     }
 
     /// Builds the graded tests, and says where they are.
-    fn build(&self, profile: &str) -> Result<PathBuf, String> {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["test", "--no-run", "-p", "labtests", "--test", "lab"]);
-        cargo.args(["--message-format=json", "--profile", profile, "--target-dir"]);
-        cargo.arg("target").current_dir(&self.place).env_remove("CARGO_TARGET_DIR");
-        for (name, _) in std::env::vars_os() {
-            // Of the package that this program was run from.
-            if name.to_str().is_some_and(|name| {
-                name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST")
-            }) {
-                cargo.env_remove(name);
-            }
-        }
-        let output = cargo.output().map_err(|e| format!("cargo: {e}"))?;
-        let messages: Vec<serde_json::Value> = String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect();
-        if !output.status.success() {
-            let error = messages.iter().find(|message| message["message"]["level"] == "error");
-            let error = error.and_then(|error| error["message"]["rendered"].as_str());
-            let error = error.map_or_else(
-                || String::from_utf8_lossy(&output.stderr).into_owned(),
-                str::to_owned,
-            );
-            return Err(format!("it does not compile:\n{}", error.trim_end()));
-        }
-        let tests = messages.iter().find(|message| message["target"]["name"] == "lab");
-        let path = tests.and_then(|tests| tests["executable"].as_str());
-        path.map(PathBuf::from).ok_or_else(|| "cargo names no executable".to_owned())
+    fn build(&self, profile: &str) -> Result<TestBinary, String> {
+        let build = Build { root: self.place.clone(), profile: profile.to_owned(), frozen: false };
+        let mut cargo = build.command();
+        // A folder of its own, wherever the workspace itself is built.
+        cargo.args(["--target-dir", "target"]).env_remove("CARGO_TARGET_DIR");
+        let path = build.run(cargo).map_err(|e| format!("{e:#}"))?;
+        Ok(TestBinary::new(path, self.place.join("tests")))
     }
 
-    /// Runs all graded tests, each on so many seeds.
+    /// The paths of a lab's graded tests.
+    fn list(tests: &TestBinary, lab: Lab) -> Result<BTreeSet<String>, String> {
+        let names = tests.graded().map_err(|e| format!("{e:#}"))?;
+        let names: BTreeSet<String> =
+            names.into_iter().filter(|name| name.starts_with(lab.tests())).collect();
+        if names.is_empty() {
+            return Err(format!("there is no test {}", lab.tests()));
+        }
+        Ok(names)
+    }
+
+    /// Runs all graded tests of a lab, each on so many seeds.
     fn run(
         &self,
-        tests: &Path,
+        tests: &TestBinary,
+        lab: Lab,
         runs: u64,
-        threads: usize,
+        plan: Plan,
         deadline: Instant,
     ) -> Result<End, String> {
         let records = self.records();
         let _ = fs::remove_file(&records);
         let log = File::create(self.log()).map_err(|e| format!("{}: {e}", self.log().display()))?;
-        let mut command = Command::new(tests);
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("LAB_")) {
-                command.env_remove(name);
-            }
-        }
+        let mut command = tests.command();
         command
-            .args(["raft_3", "--test-threads", &threads.to_string()])
-            .current_dir(self.place.join("tests"))
+            .arg(lab.tests())
+            .args(["--test-threads", &plan.threads.to_string()])
             .env("LAB_RUNS", runs.to_string())
             .env("LAB_RECORDS", &records)
             .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(|e| e.to_string())?)
             .stderr(log);
-        let mut child = command.spawn().map_err(|e| format!("{}: {e}", tests.display()))?;
+        let child = command.spawn();
+        let mut child = child.map_err(|e| format!("{}: {e}", tests.path().display()))?;
         wait_until(&mut child, deadline)
     }
 
-    /// Every test that failed, the soonest first; and on how many seeds each test has run at least.
-    fn read_records(&self) -> Result<(Vec<Failed>, u64), String> {
+    /// Every test that failed, the soonest first; and on how many seeds each of `names` has run at
+    /// least.
+    fn read_records(&self, names: &BTreeSet<String>) -> Result<(Vec<Failed>, u64), String> {
         let text = fs::read_to_string(self.records()).unwrap_or_default();
         let mut seeds: BTreeMap<String, u64> = BTreeMap::new();
         let mut failed = Vec::new();
@@ -190,9 +179,8 @@ impl Workshop {
             }
         }
         failed.sort_by(|a, b| (a.seeds, &a.test).cmp(&(b.seeds, &b.test)));
-        let fewest =
-            if seeds.len() < TESTS { 0 } else { seeds.values().copied().min().unwrap_or(0) };
-        Ok((failed, fewest))
+        let fewest = names.iter().map(|name| seeds.get(name).copied().unwrap_or(0)).min();
+        Ok((failed, fewest.unwrap_or(0)))
     }
 
     fn records(&self) -> PathBuf {
@@ -203,9 +191,6 @@ impl Workshop {
         self.place.join("target/tests.log")
     }
 }
-
-/// Graded tests of Lab 3.
-const TESTS: usize = 28;
 
 fn wait_until(child: &mut Child, deadline: Instant) -> Result<End, String> {
     loop {

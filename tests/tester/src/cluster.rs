@@ -305,9 +305,40 @@ impl Cluster {
     pub fn hold_back_replies(&self, from: ServerId, to: ServerId, hold: bool) {
         tracing::info!(target: log::FAULT, "replies of {from} to {to} are late: {hold}");
         let late = Conditions { late_reply: 1.0, ..Conditions::reliable() };
-        let late = self.shared.setup.hardships(late);
-        let (from, to) = (from.to_string(), to.to_string());
-        self.shared.network.set_link_conditions(&from, &to, hold.then_some(late));
+        self.set_link_conditions(from, to, hold.then_some(late));
+    }
+
+    /// Loses every reply of `from` to `to` from now on; or no more.
+    pub fn lose_replies(&self, from: ServerId, to: ServerId, lose: bool) {
+        tracing::info!(target: log::FAULT, "replies of {from} to {to} are lost: {lose}");
+        let conditions = Conditions { reply_loss: 1.0, ..Conditions::reliable() };
+        self.set_link_conditions(from, to, lose.then_some(conditions));
+    }
+
+    /// From now on every request to this server is lost, and so is every reply, if `replies_too`.
+    /// What it sends arrives.
+    pub fn deafen(&self, server: ServerId, replies_too: bool) {
+        tracing::info!(target: log::FAULT, "{server} goes deaf, replies too: {replies_too}");
+        let reply_loss = f64::from(u8::from(replies_too));
+        let deaf = Conditions { request_loss: 1.0, reply_loss, ..Conditions::reliable() };
+        self.set_conditions_to(server, Some(deaf));
+    }
+
+    /// Undoes [`deafen`](Self::deafen).
+    pub fn undeafen(&self, server: ServerId) {
+        tracing::info!(target: log::FAULT, "{server} hears again");
+        self.set_conditions_to(server, None);
+    }
+
+    fn set_conditions_to(&self, server: ServerId, conditions: Option<Conditions>) {
+        for other in self.servers().filter(|other| *other != server) {
+            self.set_link_conditions(other, server, conditions);
+        }
+    }
+
+    fn set_link_conditions(&self, from: ServerId, to: ServerId, conditions: Option<Conditions>) {
+        let conditions = conditions.map(|conditions| self.shared.setup.hardships(conditions));
+        self.shared.network.set_link_conditions(&from.to_string(), &to.to_string(), conditions);
     }
 
     /// What links the servers, and clients with them.
@@ -322,6 +353,16 @@ impl Cluster {
     /// What this server has saved, and what its successor will start from if it crashes now.
     pub fn persister(&self, server: ServerId) -> Arc<Persister> {
         Arc::clone(&self.shared.servers.lock()[server.0].persister)
+    }
+
+    /// Where this server's present life takes place.
+    ///
+    /// # Panics
+    ///
+    /// If it is down.
+    pub(crate) fn node(&self, server: ServerId) -> Node {
+        let servers = self.shared.servers.lock();
+        servers[server.0].running.as_ref().expect("the test relies on its being up").node.clone()
     }
 
     /// What the network has carried so far.
@@ -378,7 +419,7 @@ impl Cluster {
         let node = Node::new(&name);
         let peers: Vec<ClientEnd> =
             self.servers().map(|peer| shared.network.end(&node, &peer.to_string())).collect();
-        let persister = Arc::clone(&shared.servers.lock()[server.0].persister);
+        let persister = self.persister(server);
         let incarnation = node.incarnation();
         shared.checker.tell(|history, now| {
             history.elections.started(server, incarnation);
@@ -402,7 +443,8 @@ impl Cluster {
                 (kv.raft().clone(), Some(kv), service)
             }
         });
-        let (raft, kv, service) = started.expect("nobody kills a node that has just been made");
+        // If a nemesis strikes, it is dead already: it saves something at its start.
+        let Ok((raft, kv, service)) = started else { return };
         shared.network.serve(&node, service);
         shared.servers.lock()[server.0].running = Some(Incarnation { node, raft, kv });
         self.look(server);

@@ -1,14 +1,19 @@
-//! Crashes at the worst moment: right after a server's reply has arrived.
+//! Crashes at the worst moments (Raft Figure 2, "Persistent state").
 //!
-//! Whatever the reply promised, a vote or an entry stored, must be on the disk by then; a crash a
-//! millisecond later shows whether it is (Raft Figure 2, "Persistent state").
+//! - Right after a server's reply has arrived. Whatever it promised, a vote or an entry stored, must
+//!   be on the disk by then; a crash a millisecond later shows whether it is.
+//! - Right after a save, before the server does anything else. What each single save leaves on the
+//!   disk must be a state to start from.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use labrpc::NetEventKind;
-use labrt::channel;
+use labrt::channel::{self, Sender};
+use labrt::event;
+use labrt::node::Node;
 use labrt::rand::stream;
+use labrt::time::Duration;
 use raftapi::ServerId;
 use rand::RngExt as _;
 
@@ -39,9 +44,8 @@ impl Cluster {
     /// From now on, whoever has just answered a request of this method crashes with this
     /// probability, restarts at once, and is connected again.
     pub fn crash_after_replies(&self, method: &'static str, probability: f64) -> Nemesis {
-        let active = Arc::new(AtomicBool::new(true));
-        let (victims, next_victim) = channel::unbounded::<ServerId>();
-        let is_active = Arc::clone(&active);
+        let (nemesis, victims) = self.nemesis();
+        let is_active = Arc::clone(&nemesis.active);
         let fate = stream(&format!("test/crash after {method}"));
         self.network().observe(move |event| {
             let strikes = event.kind == NetEventKind::ReplyDelivered
@@ -52,6 +56,35 @@ impl Cluster {
                 let _ = victims.send(victim);
             }
         });
+        nemesis
+    }
+
+    /// From now on, whoever has just saved something crashes with this probability, before anything
+    /// can follow from the save; restarts at once, and is connected again.
+    pub fn crash_at_saves(&self, probability: f64) -> Nemesis {
+        let (nemesis, victims) = self.nemesis();
+        for server in self.servers() {
+            let (is_active, victims) = (Arc::clone(&nemesis.active), victims.clone());
+            let fate = stream(&format!("test/crash {server} at saves"));
+            self.persister(server).on_save(move |disk| {
+                if is_active.load(Ordering::Relaxed)
+                    && fate.at(disk.saves()).random_bool(probability)
+                {
+                    let victims = victims.clone();
+                    event::after(Duration::ZERO, move || {
+                        let _ = victims.send(server);
+                    });
+                    // The task that saves is one of the node's, and ends right here.
+                    Node::current().kill();
+                }
+            });
+        }
+        nemesis
+    }
+
+    /// One that restarts whoever it is sent.
+    fn nemesis(&self) -> (Nemesis, Sender<ServerId>) {
+        let (victims, next_victim) = channel::unbounded::<ServerId>();
         let strikes = Arc::new(AtomicU64::new(0));
         let (cluster, count) = (self.clone(), Arc::clone(&strikes));
         task::start("nemesis", move || {
@@ -63,7 +96,7 @@ impl Cluster {
                 }
             }
         });
-        Nemesis { active, strikes }
+        (Nemesis { active: Arc::new(AtomicBool::new(true)), strikes }, victims)
     }
 }
 

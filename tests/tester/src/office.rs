@@ -3,11 +3,16 @@
 //! What costs a right cluster no more than a needless round now and then is no error by itself. So
 //! these expectations are of many elections together, or of what no right server does.
 
+use std::sync::Arc;
+
+use labrpc::NetEventKind;
 use labrt::sim;
 use labrt::time::Duration;
+use parking_lot::Mutex;
 use raftapi::{ServerId, Term};
 
 use crate::cluster::Cluster;
+use crate::nemesis;
 use crate::report::Failure;
 use crate::text::{at, span};
 
@@ -20,6 +25,15 @@ const AT_ONCE: Duration = Duration::from_millis(40);
 
 /// Calls to each follower that a new leader may make at once. One is needed.
 const CALLS_AT_ONCE: usize = 3;
+
+/// The longest that a call to nowhere hangs, and time for another one.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
+/// No election timeout is shorter than this.
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// As for any first leader.
+const ELECTED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Cluster {
     /// Checks all leaders so far that led for a while: on average they called a follower at once,
@@ -86,6 +100,98 @@ impl Cluster {
                 .expected("a leader that reaches a majority leads until it learns of a newer term (Raft 5.1, Figure 4)")
                 .happened(format!("{who} led {term}; {} it was still in {term}, and did not lead", at(when)))
                 .look_at("what a leader does when it is asked for a vote in its own term, or when it is refused something")
+                .raise();
+        }
+    }
+
+    /// Waits until this server leads no longer, at most 10 s: calls that it made while it was cut
+    /// off may hang for 7 s. Only for a leader that can call servers which are in a newer term.
+    pub fn expect_to_step_down(&self, old: ServerId) {
+        let Some((term, true)) = self.look(old) else { return };
+        let deadline = sim::elapsed() + ANSWERED_WITHIN;
+        while self.look(old) == Some((term, true)) {
+            if sim::elapsed() >= deadline {
+                Failure::liveness("an old leader leads on")
+                    .expected("a server that learns of a newer term is a follower from then on; each answer to its own calls tells the term (Raft 5.1)")
+                    .happened(format!("{old} led {term}, and still does {}", at(sim::elapsed())))
+                    .look_at("what is done with the term in a reply (Figure 2, All Servers)")
+                    .raise();
+            }
+            self.sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until a connected server leads a term after this one, at most 5 s, or until `old` has
+    /// given up the older term that it leads, and so may campaign.
+    pub fn expect_newer_leader(&self, than: Term, old: ServerId) {
+        let office = self.look(old);
+        let deadline = sim::elapsed() + ELECTED_WITHIN;
+        while self.leader_now().is_none_or(|(term, _)| term <= than) && self.look(old) == office {
+            if sim::elapsed() >= deadline {
+                Failure::liveness("no leader while an old one goes on")
+                    .expected(format!(
+                        "{} of {} servers, who know of {than} and can reach each other, elect a \
+                         leader within {} (Raft 5.2)",
+                        self.connected().len() - 1,
+                        self.len(),
+                        span(ELECTED_WITHIN)
+                    ))
+                    .happened(format!(
+                        "{}: nobody leads but {old}, in an older term, which hears nothing",
+                        at(sim::elapsed())
+                    ))
+                    .look_at("what resets the election timer: a heartbeat of an old term may not (Figure 2, AppendEntries 1)")
+                    .raise();
+            }
+            self.sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Lets so much time pass, in which this follower must not campaign soon after a request of its
+    /// leader has reached it.
+    pub fn expect_to_follow(&self, follower: ServerId, leader: ServerId, length: Duration) {
+        #[derive(Default)]
+        struct Seen {
+            over: bool,
+            heard: Option<Duration>,
+            campaigned: Option<(Duration, Duration)>,
+        }
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let watched = Arc::clone(&seen);
+        self.network().observe(move |event| {
+            let [from, to] = [event.from, event.to].map(nemesis::server);
+            let is_vote = event.method == "Raft.RequestVote";
+            let mut seen = watched.lock();
+            if seen.over {
+            } else if event.kind == NetEventKind::RequestDelivered {
+                if !is_vote && (from, to) == (Some(leader), Some(follower)) {
+                    seen.heard = Some(event.at);
+                }
+            } else if event.kind == NetEventKind::RequestSent
+                && is_vote
+                && from == Some(follower)
+                && let Some(heard) = seen.heard
+                && event.at < heard + SHORTEST_TIMEOUT
+            {
+                seen.campaigned.get_or_insert((heard, event.at));
+            }
+        });
+        self.sleep(length);
+        let mut seen = seen.lock();
+        seen.over = true;
+        if let Some((heard, when)) = seen.campaigned {
+            Failure::liveness("a server campaigned although it heard its leader")
+                .expected(format!(
+                    "whatever the leader of its term sends, a snapshot too, puts off a server's own \
+                     election, for {} at least (Raft 5.2)",
+                    span(SHORTEST_TIMEOUT)
+                ))
+                .happened(format!(
+                    "a request of {leader} reached {follower} {}, and it campaigned {}",
+                    at(heard),
+                    at(when)
+                ))
+                .look_at("what resets the election timer: AppendEntries and InstallSnapshot of the present leader")
                 .raise();
         }
     }

@@ -74,6 +74,10 @@ fn snapshot_size() {
         kv.sleep(Duration::from_secs(1));
         let leader = kv.expect_one_leader();
         kv.expect_snapshot_on(leader, "the log of 800 operations does not fit in 1000 bytes");
+        kv.expect_state_within(
+            4 * LIMIT.unwrap_or_default(),
+            "with one client and no faults it can be kept near its limit of 1000 bytes",
+        );
         kv.expect_snapshots_within(500, "a key, its value, and what is known of two clients");
         kv.expect_snapshots_at_most(
             ROUNDS * 2,

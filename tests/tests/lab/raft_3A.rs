@@ -51,14 +51,28 @@ fn re_election() {
         cluster.expect_one_leader();
         cluster.connect(second);
         cluster.expect_one_leader();
+
+        an_answer_deposes(cluster);
     });
+}
+
+/// An old leader that nobody calls learns from the answers to its own calls that its term is over.
+fn an_answer_deposes(cluster: &Cluster) {
+    let old = cluster.expect_settled_leader();
+    cluster.disconnect(old);
+    cluster.expect_settled_leader();
+    cluster.deafen(old, false);
+    cluster.connect(old);
+    cluster.expect_to_step_down(old);
+    cluster.undeafen(old);
 }
 
 /// However often the leader is cut off together with a minority, the rest elects another; and the
 /// elections leave nothing behind that goes on sending.
 #[test]
 fn many_elections() {
-    Lab::new("3A", "multiple elections", 5).servers(7).run(|cluster| {
+    let lab = Lab::new("3A", "multiple elections", 5).servers(7);
+    lab.time_limit(Duration::from_mins(4)).run(|cluster| {
         let mut dice = cluster.dice("victims");
         let mut leader = cluster.expect_one_leader();
         for round in 0..15 {
@@ -85,6 +99,7 @@ fn many_elections() {
             crowded_elections(cluster);
         }
         cluster.set_conditions(Conditions::reliable());
+        heartbeats_of_the_past(cluster);
         cluster.expect_idle(Duration::from_secs(2));
     });
 }
@@ -115,19 +130,38 @@ fn one_election_a_leader(cluster: &Cluster) {
     );
 }
 
-/// Elections in which three or four candidates often meet, and one fails after the other. Nobody
-/// has to win; but nobody wins with votes of an earlier term, or with one that went to another.
+/// Elections in which three or four candidates often meet, and one fails after the other; in the
+/// second half because votes come when the next election is on. Nobody has to win; but nobody wins
+/// with votes of an earlier term, or with one that went to another.
 fn crowded_elections(cluster: &Cluster) {
     let slow = DelayRange::millis(0, 120);
-    cluster.set_conditions(Conditions { extra_request_delay: slow, ..Conditions::reliable() });
-    for _ in 0..20 {
-        match cluster.leader_now() {
-            Some((_, leader)) => {
-                cluster.disconnect(leader);
-                cluster.sleep(ELECTION_TIMEOUT);
-                cluster.connect(leader);
+    let meet = Conditions { extra_request_delay: slow, ..Conditions::reliable() };
+    for conditions in [meet, Conditions { late_reply: 0.9, ..meet }] {
+        cluster.set_conditions(conditions);
+        for _ in 0..20 {
+            match cluster.leader_now() {
+                Some((_, leader)) => {
+                    cluster.disconnect(leader);
+                    cluster.sleep(ELECTION_TIMEOUT);
+                    cluster.connect(leader);
+                }
+                None => cluster.sleep(ELECTION_TIMEOUT / 10),
             }
-            None => cluster.sleep(ELECTION_TIMEOUT / 10),
         }
     }
+}
+
+/// An old leader goes on sending heartbeats, and hears nothing. Who is in a newer term refuses them,
+/// and does not take them for those of a leader.
+fn heartbeats_of_the_past(cluster: &Cluster) {
+    let old = cluster.expect_settled_leader();
+    cluster.disconnect(old);
+    let newer = cluster.expect_settled_leader();
+    let before = cluster.newest_term();
+    cluster.deafen(old, true);
+    cluster.connect(old);
+    cluster.disconnect(newer);
+    cluster.expect_newer_leader(before, old);
+    cluster.undeafen(old);
+    cluster.connect(newer);
 }

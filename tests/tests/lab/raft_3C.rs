@@ -125,7 +125,35 @@ fn persist_3() {
         cluster.expect_agreement(3);
 
         learned_term_survives(cluster);
+        replaced_entry_survives(cluster);
     });
+}
+
+/// An entry that took the place of another is saved before it is acknowledged, although the log is
+/// no longer than it was.
+fn replaced_entry_survives(cluster: &Cluster) {
+    // The old leader takes in what nobody else has. It keeps that at first, under the next leader,
+    // who has nothing for it.
+    cluster.expect_agreement(3);
+    let old = cluster.expect_one_leader();
+    cluster.disconnect(old);
+    cluster.propose(old);
+    let leader = cluster.expect_one_leader();
+    let third = cluster.servers().find(|server| ![old, leader].contains(server));
+    let third = third.expect("there are three");
+    cluster.disconnect(third);
+    cluster.connect(old);
+    cluster.expect_settled_leader();
+
+    // Now it gets another entry for the same index, and crashes when that is committed. The one
+    // who never got it must not find any other there.
+    cluster.expect_agreement(1);
+    cluster.restart(old);
+    cluster.disconnect(leader);
+    cluster.connect_each(&[old, third]);
+    cluster.expect_agreement(2);
+    cluster.connect(leader);
+    cluster.expect_agreement(3);
 }
 
 /// A server that has learned of a newer term, from a candidate it refused, knows it after a crash.

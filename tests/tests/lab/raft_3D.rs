@@ -69,7 +69,8 @@ fn snapshot_install() {
 }
 
 /// The snapshot that an old leader is sent ends within what it took in alone. None of that follows
-/// the snapshot, so none may stay (Figure 13, 7).
+/// the snapshot, so none may stay (Figure 13, 7). And it may be the first that it hears of a newer
+/// term: what it takes in as leader afterwards would get an index a second time.
 fn snapshot_within_a_stale_tail(cluster: &Cluster) {
     let old = cluster.expect_one_leader();
     agree(cluster, 3);
@@ -83,6 +84,10 @@ fn snapshot_within_a_stale_tail(cluster: &Cluster) {
     }
     // Its log is looked at when the snapshot arrives.
     cluster.connect(old);
+    for _ in 0..500 {
+        cluster.start(old, &cluster.command_of(COMMAND));
+        cluster.sleep(Duration::from_micros(200));
+    }
     agree(cluster, 3);
 }
 
@@ -157,9 +162,27 @@ fn everything_twice(cluster: &Cluster) {
 /// A server that crashed is brought back by a snapshot.
 #[test]
 fn snapshot_install_crash() {
-    Lab::new("3D", "install snapshots (crash)", 4)
-        .snapshots()
-        .run(|cluster| snapshots_and(cluster, Absence::Crashed));
+    Lab::new("3D", "install snapshots (crash)", 4).snapshots().run(|cluster| {
+        snapshots_and(cluster, Absence::Crashed);
+        nothing_but_snapshots(cluster);
+    });
+}
+
+/// A server needs a snapshot, and none of its answers arrives. So it may be sent that snapshot again
+/// and again, and nothing else. This tells it, too, that there is a leader.
+fn nothing_but_snapshots(cluster: &Cluster) {
+    let leader = cluster.expect_settled_leader();
+    let follower = cluster.after(leader, 1);
+    // The next entry is the last of the leader's next snapshot.
+    while !takes_snapshot_at(leader, agree(cluster, 3).next()) {}
+    cluster.crash(follower);
+    agree(cluster, 2);
+    cluster.lose_replies(follower, leader, true);
+    cluster.restart(follower);
+    cluster.connect(follower);
+    cluster.expect_to_follow(follower, leader, ELECTION_TIMEOUT);
+    cluster.lose_replies(follower, leader, false);
+    agree(cluster, 3);
 }
 
 /// The same over a network that loses messages.
@@ -188,7 +211,24 @@ fn snapshot_all_crash() {
                 cluster.expect_index(after, LogIndex(before.0 + 1));
             }
         }
+        crashes_at_saves(cluster);
     });
+}
+
+/// Servers crash between one save and the next. Log and snapshot belong together after every single
+/// one.
+fn crashes_at_saves(cluster: &Cluster) {
+    let nemesis = cluster.crash_at_saves(0.1);
+    for _ in 0..100 {
+        // Agreement is not demanded: crashes may come faster than elections.
+        let command = cluster.command_of(COMMAND);
+        for server in cluster.servers() {
+            cluster.start(server, &command);
+        }
+        cluster.sleep(ELECTION_TIMEOUT / 20);
+    }
+    drop(nemesis);
+    agree(cluster, 3);
 }
 
 /// A server that restarts from a snapshot, and saves something before it takes another, still has

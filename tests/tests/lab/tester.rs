@@ -450,3 +450,13 @@ fn the_last_line_of_a_report_repeats_it() {
     let second = report(&run(Command::new("sh").arg("-c").arg(shell).current_dir(directory)));
     assert_eq!(first, second);
 }
+
+/// Without a socket on standard input there is nobody to run for, and nothing passes for it.
+#[test]
+fn a_supervisor_that_is_not_there_is_an_error() {
+    let binary = std::env::current_exe().unwrap();
+    let test = ["raft_3A::initial_election", "--exact"];
+    let output = run(Command::new(binary).args(test).env("LAB_SUPERVISOR", "stdin"));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("\nLAB_SUPERVISOR=stdin: no order came: "), "{printed}");
+}

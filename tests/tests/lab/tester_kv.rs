@@ -208,3 +208,46 @@ fn is_slow() {
 fn slow_operations_are_reported() {
     expect_report("is_slow", "operations are slow", &["100 operations one after the other"]);
 }
+
+#[test]
+#[ignore = "it fails"]
+fn keeps_a_channel_each_millisecond() {
+    LAB.run_kv(|kv| {
+        labrt::thread::spawn(|| {
+            let mut kept = Vec::new();
+            loop {
+                kept.push(labrt::channel::unbounded::<()>());
+                labrt::time::sleep(Duration::from_millis(1));
+            }
+        });
+        kv.expect_speed(100);
+    });
+}
+
+#[test]
+fn a_leak_of_what_requests_wait_for_is_reported() {
+    let title = "servers keep what requests waited for";
+    expect_report("keeps_a_channel_each_millisecond", title, &["after 100 operations there are 1"]);
+}
+
+/// Forty clients ask as often as one without patience.
+#[test]
+#[ignore = "it fails"]
+fn asks_very_often() {
+    LAB.run_kv(|kv| {
+        kv.expect_settled_leader();
+        for _ in 0..40 {
+            drop(kv.client().begin(|client| {
+                loop {
+                    client.get("x");
+                }
+            }));
+        }
+        kv.expect_few_requests_without_a_leader();
+    });
+}
+
+#[test]
+fn clients_without_patience_are_reported() {
+    expect_report("asks_very_often", "too many requests without a leader", &["at most 1000"]);
+}

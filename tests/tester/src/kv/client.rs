@@ -236,9 +236,9 @@ impl<T> Begun<T> {
         self.task.join().expect("whatever goes wrong in a client's task ends the run")
     }
 
-    /// Waits for the end, at most this long.
-    pub fn expect_within(self, limit: Duration, what: &str) -> T {
-        let deadline = Instant::now() + limit;
+    /// Waits for the end, which must come within this time since then.
+    pub fn expect_within(self, limit: Duration, since: Instant, what: &str) -> T {
+        let deadline = since + limit;
         while !self.has_ended() && Instant::now() < deadline {
             time::sleep(Duration::from_millis(1));
         }

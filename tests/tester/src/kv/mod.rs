@@ -24,6 +24,7 @@ mod campaign;
 mod client;
 mod faults;
 mod patience;
+mod pauses;
 mod sizes;
 mod speed;
 mod verdict;

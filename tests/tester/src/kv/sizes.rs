@@ -74,6 +74,18 @@ impl KvCluster {
         }
     }
 
+    /// The Raft state saved by any server so far was not larger than this.
+    pub fn expect_state_within(&self, bytes: usize, why: &str) {
+        let Peak { bytes: found, server, when } = self.shared.sizes.seen.lock().state;
+        if found > bytes {
+            Failure::budget("the log is too large")
+                .expected(format!("at most {bytes} bytes of Raft state: {why} (Raft 7)"))
+                .happened(format!("{server} saved {found} bytes, {}", at(when)))
+                .look_at("when the service looks at the size of the Raft state, and what snapshot() leaves of the log")
+                .raise();
+        }
+    }
+
     /// No snapshot so far was larger than this.
     pub fn expect_snapshots_within(&self, bytes: usize, why: &str) {
         let Peak { bytes: found, server, when } = self.shared.sizes.seen.lock().snapshot;

@@ -1,0 +1,3 @@
+fn main() {
+    std::fs::write("@SCRATCH@/build-script-ran", "").unwrap();
+}

@@ -1,0 +1,2 @@
+#[path = "lab/raft_3B.rs"]
+mod raft_3B;
