@@ -48,7 +48,28 @@ bench: ## what each operation costs, up to a pass of Lab 3 (two minutes)
 figures: ## measured figures against the design's limits, as Markdown (CLEAN=yes: a clean build, too)
 	@cargo run --quiet --release -p labbench --bin figures -- $(if $(CLEAN),--clean)
 
+book: ## the lab book in both languages: target/book/index.html (needs mdBook: cargo install mdbook --locked)
+	book/build
+	cargo run --quiet -p labbook -- pages
+	cargo run --quiet -p labbook -- quotes
+	cargo run --quiet -p labbook -- links
+
+book-test: ## runs every command of the book that says so, and compares what it prints (some minutes)
+	cargo run --quiet -p labbook -- run $(PAGE)
+
+figure16: ## the paper's Figure 16 on the simulation: time without a leader, by election timeouts
+	cargo run --quiet --release -p experiments -- figure16
+
+experiments: ## the book's other experiments: batches, recovery
+	cargo run --quiet --release -p experiments -- batches
+	cargo run --quiet --release -p experiments -- recovery
+
+passes: ## the lines of tests that pass, as the book shows them
+	for part in $(PARTS); do \
+	    cargo test --quiet --release $$part 2>&1 | grep '^Test (' | LC_ALL=C sort > book/figures/pass-$$part.txt; \
+	done
+
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep doctor mutants determinism handout gradescope newcomer bench figures ci
+.PHONY: help $(PARTS) test lint sweep doctor mutants determinism handout gradescope newcomer bench figures book book-test figure16 experiments passes ci
