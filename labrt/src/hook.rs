@@ -17,8 +17,11 @@ pub(crate) fn install() {
         backend::install_overflow_handler();
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            note(info);
-            previous(info);
+            // A look that fails is nobody's business (`sim::peek`).
+            if mode() != Mode::Peeking {
+                note(info);
+                previous(info);
+            }
         }));
     });
 }

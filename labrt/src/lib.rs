@@ -61,6 +61,7 @@ mod kernel;
 mod mode;
 pub mod node;
 pub mod oneshot;
+mod peek;
 pub mod rand;
 mod real;
 mod scheduler;

@@ -105,6 +105,7 @@ impl KvCluster {
             }),
         };
         patience::watch(&kv);
+        cluster.recorder().watch_clients(&kv.shared.history);
         kv
     }
 
