@@ -24,6 +24,10 @@ mod raft_3C;
 #[path = "lab/raft_3D.rs"]
 mod raft_3D;
 
+/// Tests of the timeline's recorder.
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+#[path = "lab/recorder.rs"]
+mod recorder;
 /// Tests of the tester itself.
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 #[path = "lab/tester.rs"]

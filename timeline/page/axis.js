@@ -102,7 +102,7 @@ class View {
   /// Moves so that a time is well inside.
   reveal(t) {
     const u = this.axis.toU(t), length = this.to - this.from;
-    if (u < this.from + length * 0.05 || u > this.to - length * 0.05) this.set(u - length / 2, u + length / 2);
+    if (u < this.from || u > this.to) this.set(u - length / 2, u + length / 2);
   }
 
   frame(from, to) {

@@ -4,9 +4,9 @@
 function tokens(recording) {
   const list = [];
   recording.run.events.forEach((event, i) => {
-    const { what } = event;
-    if (what.log || what.saved || what.test) return;
-    const text = describe(event, recording) ?? JSON.stringify(what);
+    const kind = kindOfEvent(event);
+    if (kind === "log" || kind === "saved" || kind === "test") return;
+    const text = kind === "link" ? JSON.stringify(event.what) : describe(event);
     list.push({ at: event.at, server: event.server, event: i, key: `${event.server} ${text}`, text });
   });
   recording.messages.forEach((m) => {

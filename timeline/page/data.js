@@ -67,8 +67,9 @@ class Recording {
       links.get(key).push({ from, to });
     };
     for (const event of this.run.events) {
-      const link = event.what.link;
-      if (!link) continue;
+      // (Strings have a method of that name.)
+      if (typeof event.what === "string" || !event.what.link) continue;
+      const { link } = event.what;
       const key = event.server * 64 + link.to;
       if (link.up) close(key, event.at);
       else if (!since.has(key)) since.set(key, event.at);
@@ -82,23 +83,21 @@ class Recording {
   collect() {
     const moments = [];
     this.run.events.forEach((event, i) => {
-      const text = describe(event, this);
-      if (text === null) return;
-      const [kind] = typeof event.what === "string" ? [event.what] : Object.keys(event.what);
-      const fault = kind === "crashed" || kind === "started" && event.at > 1000 || kind === "fault";
-      moments.push({ at: event.at, server: event.server, event: i, kind, text, fault });
+      const kind = kindOfEvent(event);
+      if (kind === "link") return; // the fault row says what they have in common
+      moments.push(new Moment(event.at, event.server, { event: i, kind }, () => describe(event)));
     });
     this.messages.forEach((m) => {
       if (m.beat || m.reply && m.arrived === undefined) return;
       const what = this.method(this.run.calls[m.call]).replace(/^\w+\./, "");
       const name = m.reply ? `answer to ${what}` : what;
       if (m.reply) {
-        moments.push({ at: m.arrived, server: m.to, call: m.call, kind: "message",
-          text: `has the ${name} from ${this.name(m.from)}: ${this.brief(m)}` });
+        const text = () => `has the ${name} from ${this.name(m.from)}: ${this.brief(m)}`;
+        moments.push(new Moment(m.arrived, m.to, { call: m.call, kind: "message" }, text));
       } else {
         const fate = { lost: ", which is lost", no_path: ", which finds no path", late: ", which comes too late" }[m.fate] ?? "";
-        moments.push({ at: m.sent, server: m.from, call: m.call, kind: "message",
-          text: `sends ${name} to ${this.name(m.to)}${fate}: ${this.brief(m)}` });
+        const text = () => `sends ${name} to ${this.name(m.to)}${fate}: ${this.brief(m)}`;
+        moments.push(new Moment(m.sent, m.from, { call: m.call, kind: "message" }, text));
       }
     });
     moments.sort((a, b) => a.at - b.at || (a.event ?? 1e9) - (b.event ?? 1e9));
@@ -116,6 +115,23 @@ class Recording {
   }
 }
 
+/// A place to stop at; its words are made when somebody reads them.
+class Moment {
+  constructor(at, server, { event, call, kind }, words) {
+    this.at = at;
+    this.server = server;
+    this.event = event;
+    this.call = call;
+    this.kind = kind;
+    this.fault = kind === "crashed" || kind === "fault" || kind === "started" && at > 1000;
+    this.words = words;
+  }
+
+  get text() {
+    return (this.said ??= this.words());
+  }
+}
+
 function kindOf(method) {
   if (/vote/i.test(method)) return "vote";
   if (/append/i.test(method)) return "append";
@@ -123,8 +139,13 @@ function kindOf(method) {
   return "client";
 }
 
-/// An event in words; null if it is none to stop at.
-function describe(event, recording) {
+function kindOfEvent(event) {
+  if (typeof event.what === "string") return event.what;
+  for (const kind in event.what) return kind;
+}
+
+/// An event in words.
+function describe(event) {
   const what = event.what;
   if (what === "started") return event.at > 1000 ? "starts from its disk" : "starts";
   if (what === "crashed") return "crashes";
@@ -137,10 +158,10 @@ function describe(event, recording) {
   if (what.test) return what.test;
   if (what.log) return `[${what.log.topic}] ${what.log.text}`;
   if (what.saved) {
-    const disk = what.saved.disk && describeChange(what.saved.disk);
+    const disk = what.saved.disk && Object.keys(what.saved.disk).length && describeChange(what.saved.disk);
     return `saves ${number(what.saved.bytes)} bytes` + (disk ? `: ${disk}` : "");
   }
-  return null;
+  return kindOfEvent(event);
 }
 
 function describeChange(change) {
@@ -159,5 +180,5 @@ function describeChange(change) {
   if (!parts.length && change.followers) {
     parts.push("match " + change.followers.map(([s, next, match]) => `S${s}:${match}`).join(" "));
   }
-  return parts.length ? parts.join(", ") : null;
+  return parts.join(", ") || "knows no leader";
 }

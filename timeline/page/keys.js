@@ -33,6 +33,10 @@ function listen(app) {
   const act = actions(app);
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if ($("keys").open) {
+      if (event.key === "?") $("keys").close();
+      return; // Escape closes it by itself
+    }
     const typing = /^(INPUT|SELECT)$/.test(event.target.tagName);
     if (typing) {
       if (event.key === "Escape") event.target.blur();

@@ -84,7 +84,7 @@ class Lanes {
       if (b < LEFT || a > view.width) continue;
       c.fillStyle = colours.soft;
       c.fillRect(Math.max(a, LEFT), 22, b - Math.max(a, LEFT), this.height);
-      if (b - a > 30) this.text(span(to - from), (a + b) / 2, 33, { align: "center", size: 9, colour: colours.dim });
+      if (b - a > 30) this.text(span(to - from), (a + b) / 2, this.height - 7, { align: "center", size: 9, colour: colours.dim });
     }
   }
 
@@ -247,6 +247,10 @@ class Lanes {
       }
       if (b - a > 24) {
         const label = `T${band.term} ${{ leader: "leads", candidate: "asks", follower: "" }[band.role]}`.trim();
+        if (band.role === "candidate") {
+          c.fillStyle = termColour(band.term);
+          c.fillRect(a, y - h / 2, Math.min(b - a, 50), h);
+        }
         if (band.role === "follower") this.text(label, a + 2, y - 9, { size: 9.5, colour: colours.dim, max: b - a });
         else this.text(label, a + 4, y + 0.5, { size: 11, bold: true, colour: colours.back, max: b - a - 4 });
       }

@@ -19,6 +19,7 @@ function drawLogs(app) {
     s, up: recording.states.isUp(s, event), memory: recording.states.at(s, event),
     disk: recording.states.hasDisk(s, event) ? recording.states.at(s, event, "disk") : null,
   }));
+  if (states.every((e) => lastOf(e.memory).index === 0)) section.append(make("p", "hint", "All logs are empty."));
   const columns = indexes(app, states);
   const table = make("table", "grid");
   const head = make("tr", "");

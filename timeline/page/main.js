@@ -99,7 +99,7 @@ class App {
 
   /// A scale on which single messages can be told apart.
   near(t) {
-    if (this.view.to - this.view.from > 400e3) this.view.frame(t - 60e3, t + 30e3);
+    if (this.view.to - this.view.from > 400e3) this.view.frame(t - 60e3, t + 15e3);
     else this.view.reveal(t);
   }
 
@@ -108,7 +108,10 @@ class App {
     const at = verdict ? verdict.at : this.story.findings[0]?.at;
     if (at === undefined) return;
     this.call = null;
-    this.near(at);
+    // What did not happen is seen over the time in which it was waited for.
+    const failed = this.recording.run.checks.find((check) => !check.ok);
+    if (verdict?.kind === "liveness" && failed) this.view.frame(failed.from, at);
+    else this.near(at);
     this.goTime(at);
   }
 

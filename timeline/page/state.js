@@ -1,25 +1,30 @@
 // --- what each server is in at a time --------------------------------------------------------------
 
-const KEYFRAME = 64;
+/// A state is kept after so many changes.
+const KEYFRAME = 256;
 
 function emptyState() {
   return { term: 0, role: "follower", leader: -1, vote: -1, base: [0, 0], log: [], commit: 0, applied: 0, followers: [] };
 }
 
+/// Makes a change, in place: logs are long, and changes many.
 function change(state, by) {
-  const next = { ...state };
   for (const field of ["term", "role", "leader", "vote", "commit", "applied", "followers"]) {
-    if (by[field] !== undefined) next[field] = by[field];
+    if (by[field] !== undefined) state[field] = by[field];
   }
   if (by.base) {
-    next.log = state.log.slice(Math.max(0, by.base[0] - state.base[0]));
-    next.base = by.base;
+    state.log.splice(0, Math.max(0, by.base[0] - state.base[0]));
+    state.base = by.base;
   }
   if (by.log) {
     const [kept, terms] = by.log;
-    next.log = next.log.slice(0, Math.max(0, kept - next.base[0])).concat(terms);
+    state.log.length = Math.min(state.log.length, Math.max(0, kept - state.base[0]));
+    for (const term of terms) state.log.push(term);
   }
-  return next;
+}
+
+function copy(state) {
+  return { ...state, log: state.log.slice() };
 }
 
 function lastOf(state) {
@@ -48,6 +53,7 @@ class States {
       } else if (what.saved) {
         track.saves.push({ at, event: i, bytes: what.saved.bytes });
         if (what.saved.disk) track.disk.push({ at, event: i, by: what.saved.disk });
+        else track.disk.push({ at, event: i, reset: true });
       } else if (what.applied) {
         track.marks.push({ at, event: i, kind: "applied", index: what.applied.index });
       } else if (what.installed || what.snapshot) {
@@ -73,10 +79,11 @@ class States {
     const { frames, [where]: list } = this.tracks[server];
     let from = Math.floor(n / KEYFRAME) * KEYFRAME, state = null;
     while (from > 0 && !(state = frames.get(where + from))) from -= KEYFRAME;
-    state = state ?? emptyState();
+    state = state ? copy(state) : emptyState();
     for (let i = from; i < n; i++) {
-      state = list[i].reset ? emptyState() : change(state, list[i].by);
-      if ((i + 1) % KEYFRAME === 0) frames.set(where + (i + 1), state);
+      if (list[i].reset) state = emptyState();
+      else change(state, list[i].by);
+      if ((i + 1) % KEYFRAME === 0) frames.set(where + (i + 1), copy(state));
     }
     return state;
   }
@@ -94,7 +101,8 @@ class States {
 
   hasDisk(server, event) {
     const { disk } = this.tracks[server];
-    return disk.length > 0 && disk[0].event <= event;
+    const n = partition(disk, (entry) => entry.event > event);
+    return n > 0 && !disk[n - 1].reset;
   }
 }
 

@@ -32,14 +32,17 @@ function span(t) {
   return Math.round(t) + " µs";
 }
 
+const numbers = new Intl.NumberFormat("en");
+
 function number(n) {
-  return n.toLocaleString("en");
+  return numbers.format(n);
 }
 
 /// From base64 of compressed JSON.
 async function unpack(text) {
   const binary = atob(text.trim());
-  const bytes = Uint8Array.from(binary, (c) => c.charCodeAt(0));
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).json();
 }

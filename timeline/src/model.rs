@@ -30,6 +30,8 @@ pub struct Run {
     pub servers: usize,
     /// Everybody who sends messages: the servers, then clients.
     pub peers: Vec<String>,
+    /// The hash over all steps of the recorded run; equal for equal runs.
+    pub trace: String,
     /// When it ended.
     pub end: Micros,
     /// Why it failed; `None` if it passed.

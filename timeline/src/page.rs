@@ -1,6 +1,6 @@
 //! The page: one file, with the run in it, that needs nothing else.
 
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::Compression;
@@ -97,8 +97,9 @@ const BEFORE_DATA: &str = "id=\"data\">";
 
 /// JSON, compressed because it repeats itself, as text that HTML leaves alone.
 fn pack(data: &Data<'_>) -> io::Result<String> {
-    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    // The encoder is slow with small pieces.
+    let mut packed = BufWriter::new(GzEncoder::new(Vec::new(), Compression::default()));
     serde_json::to_writer(&mut packed, data)?;
-    packed.flush()?;
+    let packed = packed.into_inner().map_err(io::IntoInnerError::into_error)?;
     Ok(BASE64_STANDARD.encode(packed.finish()?))
 }

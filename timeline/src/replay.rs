@@ -99,8 +99,10 @@ impl Replay {
             What::Crashed => server.up = false,
             What::State(change) => server.memory.apply(change),
             What::Saved { disk, .. } => {
-                if let Some(change) = disk {
-                    server.disk.get_or_insert_default().apply(change);
+                // What comes after a gap is whole again.
+                match disk {
+                    Some(change) => server.disk.get_or_insert_default().apply(change),
+                    None => server.disk = None,
                 }
             }
             _ => {}

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::model::{Change, Event, Micros, Role, Run, What};
+use crate::model::{Call, Change, Event, Micros, Role, Run, What};
 use crate::replay::{Replay, State};
 
 /// A step that no right Raft takes.
@@ -60,34 +60,50 @@ pub enum Rule {
     Persistence,
 }
 
-/// Everything found, in the order of the run. Of one kind on one server, the first few.
+/// Everything found, in the order of the run; the same sentence once, and not more than can be looked at.
 pub fn findings(run: &Run) -> Vec<Finding> {
     let mut judge = Judge::new(run.servers);
     let mut replies = replies(run);
     for (number, event) in run.events.iter().enumerate() {
-        while let Some((at, server, to)) = replies.pop_if(|(at, ..)| *at < event.at) {
-            judge.answers(server, to, at, number);
+        while let Some(reply) = replies.pop_if(|reply| reply.at < event.at) {
+            judge.answers(&reply, number);
         }
         judge.step(number, event);
     }
     judge.found
 }
 
-/// When which server answered whom, the last first.
-fn replies(run: &Run) -> Vec<(Micros, usize, usize)> {
-    let sent = |call: &crate::model::Call| Some((call.reply.as_ref()?.sent, call.to, call.from));
-    let mut replies: Vec<_> = run.calls.iter().filter_map(sent).collect();
+/// A server answered another.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Reply {
+    at: Micros,
+    server: usize,
+    to: usize,
+    /// Does it say what is in the server's log?
+    of_log: bool,
+}
+
+/// All answers to servers, the last first.
+fn replies(run: &Run) -> Vec<Reply> {
+    let appends = |call: &Call| run.methods.get(call.method).is_some_and(|m| m.contains("Append"));
+    let reply = |call: &Call| {
+        let at = call.reply.as_ref().filter(|_| call.from < run.servers)?.sent;
+        Some(Reply { at, server: call.to, to: call.from, of_log: appends(call) })
+    };
+    let mut replies: Vec<Reply> = run.calls.iter().filter_map(reply).collect();
     replies.sort_unstable_by(|a, b| b.cmp(a));
     replies
 }
 
 /// Findings of one rule on one server; more of the same would hide the rest.
-const OF_A_KIND: usize = 3;
+const OF_A_KIND: usize = 50;
 
 struct Judge {
     replay: Replay,
     found: Vec<Finding>,
     counts: BTreeMap<(usize, Rule), usize>,
+    /// What has been found, without what it was found at.
+    known: BTreeSet<(usize, Rule, u64, Option<u64>)>,
     /// Who was seen to vote for whom in which term.
     votes: BTreeMap<(u64, usize), BTreeSet<usize>>,
     leaders: BTreeMap<u64, usize>,
@@ -106,6 +122,7 @@ impl Judge {
             replay: Replay::new(servers),
             found: Vec::new(),
             counts: BTreeMap::new(),
+            known: BTreeSet::new(),
             votes: BTreeMap::new(),
             leaders: BTreeMap::new(),
             before: BTreeMap::new(),
@@ -153,6 +170,9 @@ impl Judge {
 
     fn enter(&mut self, found: Vec<Finding>) {
         for finding in found {
+            if !self.known.insert((finding.server, finding.rule, finding.term, finding.index)) {
+                continue;
+            }
             let count = self.counts.entry((finding.server, finding.rule)).or_default();
             *count += 1;
             if *count <= OF_A_KIND {
@@ -162,7 +182,8 @@ impl Judge {
     }
 
     /// A server has answered: whatever the answer rests on is on its disk by now.
-    fn answers(&mut self, server: usize, to: usize, at: Micros, event: usize) {
+    fn answers(&mut self, reply: &Reply, event: usize) {
+        let Reply { at, server, to, of_log } = *reply;
         let Some(peer) = self.replay.servers.get(server).filter(|peer| peer.up) else { return };
         let Some(disk) = &peer.disk else { return };
         let memory = &peer.memory;
@@ -174,7 +195,7 @@ impl Judge {
                 "its vote for S{vote} in T{} is not on its disk, which has {saved}",
                 memory.term
             )
-        } else if memory.last() != disk.last() {
+        } else if of_log && memory.role == Role::Follower && memory.last() != disk.last() {
             let ((index, term), (on_disk, disk_term)) = (memory.last(), disk.last());
             format!(
                 "its log ends with T{term}:i{index}, that on its disk with T{disk_term}:i{on_disk}"
@@ -182,9 +203,8 @@ impl Judge {
         } else {
             return;
         };
-        let to = if to < self.replay.servers.len() { format!("S{to}") } else { "a client".into() };
         let (term, text) =
-            (memory.term, format!("S{server} answers {to} before it has saved: {unsaved}"));
+            (memory.term, format!("S{server} answers S{to} before it has saved: {unsaved}"));
         let event = event.saturating_sub(1);
         let mut report = Report { at, event, server, found: Vec::new() };
         report.add(Rule::Persistence, term, None, text);
@@ -361,10 +381,13 @@ impl Report {
             let text = format!("S{server} restarts without its vote for S{vote} in T{}", new.term);
             self.add(Rule::Persistence, new.term, None, text);
         }
-        let (index, term) = old.last();
-        if !new.holds(index, term) {
+        // What it had not told anybody may be gone; what it knew to be committed may not.
+        let index = old.commit.min(old.last().0);
+        if let Some(term) = old.term_at(index)
+            && !new.holds(index, term)
+        {
             let text = format!(
-                "S{server} restarts with a log up to {}; it had held T{term}:i{index}",
+                "S{server} restarts with a log up to {}; it had committed T{term}:i{index}",
                 new.last().0
             );
             self.add(Rule::Persistence, new.term, Some(index), text);

@@ -60,7 +60,7 @@ impl Story {
         let Some(verdict) = &run.verdict else { return Story { findings, ..Story::default() } };
         let subject = Subject::of(&verdict.happened, run.servers);
         let mut walk = Walk { run, steps: BTreeSet::new(), events: BTreeSet::new() };
-        for finding in findings.iter().take(FINDINGS) {
+        for finding in chosen(&findings, &subject, verdict.at) {
             walk.wrong(finding);
         }
         if verdict.kind == "safety" {
@@ -73,8 +73,22 @@ impl Story {
     }
 }
 
-/// So many wrong steps are followed back.
+/// So many wrong steps are followed back, besides the first.
 const FINDINGS: usize = 4;
+
+/// The first wrong step, and the last ones before the verdict that are about what it is about.
+fn chosen<'a>(findings: &'a [Finding], subject: &Subject, until: Micros) -> Vec<&'a Finding> {
+    let fits = |finding: &&Finding| {
+        let index = subject.index.is_some() && subject.index == finding.index;
+        let term = subject.index.is_none() && subject.term == Some(finding.term);
+        finding.at <= until && (index || term)
+    };
+    let mut chosen: Vec<&Finding> = findings.iter().rev().filter(fits).take(FINDINGS).collect();
+    chosen.extend(findings.first());
+    chosen.sort_by_key(|finding| finding.event);
+    chosen.dedup();
+    chosen
+}
 
 /// A change so long after a message was not made by it.
 const SOON: Micros = 3_000;
@@ -373,8 +387,8 @@ fn situation(run: &Run, at: Micros) -> Vec<String> {
         };
         let (index, term) = memory.last();
         sentences.push(format!(
-            "S{server} {is}, its log ends with T{term}:i{index}, commit {}. In the {} s before: {} \
-             campaigns, {} requests sent, {} of them answered, {} received.",
+            "S{server} {is}, its log ends with T{term}:i{index}, commit i{}. In the {} s before: \
+             campaigns {}, requests sent {}, answered {}, received {}.",
             memory.commit,
             LATELY / 1_000_000,
             campaigns[server],

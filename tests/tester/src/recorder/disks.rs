@@ -3,7 +3,7 @@
 //! A save is bytes to the tester. But a Raft started from them, in a small simulation of its own
 //! without a network, shows in its view what would have come back after a crash at that instant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
 
@@ -23,12 +23,10 @@ use super::views::{difference, nothing};
 /// What was saved, until it can be read.
 #[derive(Default)]
 pub(super) struct Saves {
-    saves: Vec<Save>,
+    saves: VecDeque<Save>,
     /// Snapshots seldom change; each is kept once, by server.
     snapshots: BTreeMap<ServerId, Arc<Vec<u8>>>,
     bytes: usize,
-    /// There were more than are kept.
-    too_many: bool,
 }
 
 struct Save {
@@ -39,7 +37,7 @@ struct Save {
     snapshot: Arc<Vec<u8>>,
 }
 
-/// So many bytes are kept for reading.
+/// So many bytes of states are kept for reading: the last ones, which are nearest to a failure.
 const MOST: usize = 64 << 20;
 
 impl Tape {
@@ -51,14 +49,15 @@ impl Tape {
         let known = saves.snapshots.get(&server).filter(|known| known.len() == snapshot).cloned();
         let saved = persister.read_snapshot();
         let same = known.filter(|known| **known == saved);
-        saves.bytes += bytes + if same.is_some() { 0 } else { snapshot };
-        if saves.bytes > MOST {
-            saves.too_many = true;
-            return;
+        saves.bytes += bytes;
+        while saves.bytes > MOST
+            && let Some(oldest) = saves.saves.pop_front()
+        {
+            saves.bytes -= oldest.state.len();
         }
         let snapshot = same.unwrap_or_else(|| Arc::new(saved));
         saves.snapshots.insert(server, Arc::clone(&snapshot));
-        saves.saves.push(Save { event, server, state: persister.read_raft_state(), snapshot });
+        saves.saves.push_back(Save { event, server, state: persister.read_raft_state(), snapshot });
     }
 }
 
@@ -79,11 +78,13 @@ impl Saves {
             }
         });
         let views = mem::take(&mut *views.lock());
-        if self.too_many || views.len() < wanted {
+        let all =
+            run.events.iter().filter(|event| matches!(event.what, What::Saved { .. })).count();
+        if views.len() < wanted {
+            run.gaps.push("A server does not start from what it saved.".to_owned());
+        } else if wanted < all {
             run.gaps.push(format!(
-                "What is on the disks is known for the first {} of {} saves only.",
-                views.len(),
-                run.events.iter().filter(|event| matches!(event.what, What::Saved { .. })).count()
+                "What is on the disks is known for the last {wanted} of {all} saves only."
             ));
         }
         let mut last = vec![nothing(); servers];

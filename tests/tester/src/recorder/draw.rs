@@ -52,6 +52,7 @@ pub(crate) fn record(
     run.test = subject.test.to_owned();
     run.title = subject.title.to_owned();
     run.seed.clone_from(&subject.seed);
+    run.trace = format!("{:016x}", outcome.report.trace_hash);
     run.end = micros(outcome.report.virtual_time);
     for check in &mut run.checks {
         check.to = check.to.min(run.end);
