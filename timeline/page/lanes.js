@@ -64,7 +64,7 @@ class Lanes {
     c.textBaseline = "middle";
     this.c = c;
     this.app = app;
-    this.steps = app.why ? app.story.steps : null;
+    this.steps = app.why && app.story.steps.length ? app.story.steps : null;
     this.drawFolds();
     for (const row of this.rows) this["draw_" + row.kind]?.(row);
     drawMessages(this);

@@ -134,6 +134,7 @@ const RULES = [
   ["one_vote", "one vote in a term (5.2)"], ["majority", "a leader has a majority of votes (5.2)"],
   ["better_log", "votes go to logs at least as good (5.4.1)"], ["stored", "what is committed is on a majority (5.3)"],
   ["own_term", "counting commits entries of the own term only (5.4.2)"], ["persistence", "what was promised is on disk (Figure 2)"],
+  ["in_order", "each index is applied once, in order (5.3)"], ["old_leader", "leaders of older terms are refused (5.1)"],
 ];
 
 function drawRules(app) {

@@ -17,6 +17,7 @@ pub fn micros(at: Duration) -> Micros {
 
 /// One run of one test.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Run {
     /// Of this format: [`Run::VERSION`].
     pub version: u32,

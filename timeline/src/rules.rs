@@ -58,6 +58,10 @@ pub enum Rule {
     OwnTerm,
     /// Promises survive a crash.
     Persistence,
+    /// Each index is applied once, in order.
+    InOrder,
+    /// Whoever leads an older term is refused.
+    OldLeader,
 }
 
 /// Everything found, in the order of the run; the same sentence once, and not more than can be looked at.
@@ -81,6 +85,8 @@ struct Reply {
     to: usize,
     /// Does it say what is in the server's log?
     of_log: bool,
+    /// It says yes to a leader of this term.
+    accepts: Option<u64>,
 }
 
 /// All answers to servers, the last first.
@@ -88,11 +94,23 @@ fn replies(run: &Run) -> Vec<Reply> {
     let appends = |call: &Call| run.methods.get(call.method).is_some_and(|m| m.contains("Append"));
     let reply = |call: &Call| {
         let at = call.reply.as_ref().filter(|_| call.from < run.servers)?.sent;
-        Some(Reply { at, server: call.to, to: call.from, of_log: appends(call) })
+        let (server, to, of_log) = (call.to, call.from, appends(call));
+        let accepts = accepted_term(run, call).filter(|_| of_log);
+        Some(Reply { at, server, to, of_log, accepts })
     };
     let mut replies: Vec<Reply> = run.calls.iter().filter_map(reply).collect();
     replies.sort_unstable_by(|a, b| b.cmp(a));
     replies
+}
+
+/// The term in a request that is answered yes, as far as the texts of both tell.
+fn accepted_term(run: &Run, call: &Call) -> Option<u64> {
+    let text = |content: Option<usize>| run.contents.get(content?);
+    let reply = text(call.reply.as_ref()?.content)?;
+    let yes = reply.contains(":true") || reply.contains("\"Accepted\"");
+    let request = text(call.request.content).filter(|_| yes)?;
+    let digits = request.split_once("\"term\":")?.1;
+    digits[..digits.find(|c: char| !c.is_ascii_digit())?].parse().ok()
 }
 
 /// Findings of one rule on one server; more of the same would hide the rest.
@@ -112,6 +130,10 @@ struct Judge {
     /// For each committed index: its term, who committed it, and in which term.
     committed: BTreeMap<u64, (u64, usize, u64)>,
     applied: BTreeMap<u64, (u64, String, usize)>,
+    /// What each server applied last; `None` until its new incarnation has applied something.
+    last_applied: Vec<Option<u64>>,
+    /// Size of the snapshot on each server's disk.
+    snapshots: Vec<usize>,
     /// What each server was in when it crashed.
     crashed: Vec<Option<State>>,
 }
@@ -128,6 +150,8 @@ impl Judge {
             before: BTreeMap::new(),
             committed: BTreeMap::new(),
             applied: BTreeMap::new(),
+            last_applied: vec![None; servers],
+            snapshots: vec![0; servers],
             crashed: vec![None; servers],
         }
     }
@@ -152,7 +176,22 @@ impl Judge {
                 self.logs(&mut report, &old, &new, change);
                 self.commits(&mut report, &old, &new);
             }
+            What::Started => self.last_applied[server] = None,
+            What::Installed { index, .. } => self.last_applied[server] = Some(*index),
+            What::Saved { snapshot, .. } => {
+                if *snapshot == 0 && self.snapshots[server] > 0 {
+                    let text = format!("S{server} saves without the snapshot that it had saved");
+                    report.add(Rule::Persistence, old.term, None, text);
+                }
+                self.snapshots[server] = *snapshot;
+            }
             What::Applied { index, term, command } => {
+                if let Some(last) = self.last_applied[server].replace(*index)
+                    && *index != last + 1
+                {
+                    let text = format!("S{server} applies {index}, and had applied {last} before");
+                    report.add(Rule::InOrder, *term, Some(*index), text);
+                }
                 let first = self.applied.entry(*index);
                 let first = first.or_insert_with(|| (*term, command.clone(), server));
                 if (first.0, &first.1) != (*term, command) {
@@ -183,7 +222,25 @@ impl Judge {
 
     /// A server has answered: whatever the answer rests on is on its disk by now.
     fn answers(&mut self, reply: &Reply, event: usize) {
-        let Reply { at, server, to, of_log } = *reply;
+        let Reply { at, server, to, of_log, accepts } = *reply;
+        let event = event.saturating_sub(1);
+        let mut report = Report { at, event, server, found: Vec::new() };
+        if let Some(peer) = self.replay.servers.get(server)
+            && let Some(term) = accepts.filter(|term| peer.up && *term < peer.memory.term)
+        {
+            let text = format!(
+                "S{server}, in T{}, says yes to S{to}, which leads T{term}",
+                peer.memory.term
+            );
+            report.add(Rule::OldLeader, peer.memory.term, None, text);
+        }
+        self.unsaved(&mut report, to, of_log);
+        self.enter(report.found);
+    }
+
+    /// What an answer may rest on, and is not on the disk.
+    fn unsaved(&self, report: &mut Report, to: usize, of_log: bool) {
+        let server = report.server;
         let Some(peer) = self.replay.servers.get(server).filter(|peer| peer.up) else { return };
         let Some(disk) = &peer.disk else { return };
         let memory = &peer.memory;
@@ -205,10 +262,7 @@ impl Judge {
         };
         let (term, text) =
             (memory.term, format!("S{server} answers S{to} before it has saved: {unsaved}"));
-        let event = event.saturating_sub(1);
-        let mut report = Report { at, event, server, found: Vec::new() };
         report.add(Rule::Persistence, term, None, text);
-        self.enter(report.found);
     }
 
     fn elections(&mut self, report: &mut Report, old: &State, new: &State) {
