@@ -82,8 +82,9 @@ class View {
   }
 
   set(from, to) {
-    const margin = this.axis.length * 0.02 + 500;
-    const length = Math.min(Math.max(to - from, 200), this.axis.length + 2 * margin);
+    const least = Math.max(to - from, 200);
+    const margin = Math.min(least, this.axis.length) * 0.03 + 100;
+    const length = Math.min(least, this.axis.length + 2 * margin);
     const start = Math.min(Math.max(from, -margin), this.axis.length + margin - length);
     this.from = start;
     this.to = start + length;

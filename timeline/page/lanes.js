@@ -16,7 +16,7 @@ function layOut(recording, keyOnly) {
   add("rules", 18);
   const tops = recording.faults.length > 0;
   if (tops) add("faults", 20);
-  if (recording.links.length) add("links", Math.min(84, 6 + recording.links.length * Math.max(3, Math.min(9, 70 / recording.links.length))));
+  if (recording.links.length) add("links", Math.min(60, 6 + recording.links.length * Math.max(1.5, Math.min(9, 54 / recording.links.length))));
   const operations = recording.run.operations.filter((op) => keyOnly === null || op.key === keyOnly);
   const clients = [...new Set(operations.map((op) => op.client))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   const height = clients.length > 8 ? Math.max(5, 110 / clients.length) : 17;
@@ -25,6 +25,11 @@ function layOut(recording, keyOnly) {
   const lane = recording.servers > 5 ? 50 : recording.servers > 3 ? 58 : 74;
   for (let s = 0; s < recording.servers; s++) add("server", lane, { server: s });
   return { rows, height: y + 4 };
+}
+
+/// The links' rows have names of their own if there is room.
+function linksName(lanes) {
+  return lanes.recording.links.length > 6 ? "links down" : "";
 }
 
 class Lanes {
@@ -118,7 +123,6 @@ class Lanes {
 
   draw_checks(row) {
     const { c, view } = this;
-    let level = 0, right = -1e9;
     for (const check of this.recording.run.checks) {
       const a = Math.max(LEFT, view.x(check.from)), b = view.x(check.to);
       if (b < LEFT || a > view.width) continue;
@@ -131,7 +135,6 @@ class Lanes {
       if (b - a > 26) this.text(text, a + 4, row.y + row.h / 2, { size: 10.5, max: b - a - 6, colour: check.ok ? colours.text : colours.bad });
       c.globalAlpha = 1;
     }
-    void level, right;
   }
 
   draw_rules(row) {
@@ -338,9 +341,9 @@ class Lanes {
     const { c } = this;
     c.fillStyle = colours.back;
     for (const row of this.rows) {
-      const names = { axis: "time", checks: "test", rules: "rules", faults: "faults", links: "", client: row.client, server: "" };
+      const names = { axis: "time", checks: "test", rules: "rules", faults: "faults", links: linksName(this), client: row.client, server: "" };
       const name = names[row.kind];
-      if (row.kind !== "links") {
+      if (row.kind !== "links" || name) {
         c.fillStyle = row.server === this.app.server ? colours.soft : colours.back;
         c.fillRect(0, row.y + 1, LEFT - 1, row.h - 1);
       }

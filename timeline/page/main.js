@@ -5,11 +5,11 @@ class App {
     this.recording = new Recording(run);
     this.story = story;
     this.otherRecording = other ? new Recording(other) : null;
-    const busy = this.all_recordings().flatMap((r) => [
+    const busy = this.allRecordings().flatMap((r) => [
       ...r.moments.map((m) => m.at), ...r.run.checks.flatMap((check) => (check.ok ? [] : [check.to])),
       ...r.run.operations.flatMap((op) => [op.from, op.to ?? op.from]), r.run.verdict?.at ?? 0,
     ]).sort((a, b) => a - b);
-    const axis = new Axis(busy, Math.max(...this.all_recordings().map((r) => r.end)));
+    const axis = new Axis(busy, Math.max(...this.allRecordings().map((r) => r.end)));
     this.view = new View(axis, LEFT);
     this.comparison = other ? new Comparison(this.recording, this.otherRecording) : null;
     this.lanes = new Lanes(this.recording, $("lanes"), this.view, this.comparison);
@@ -28,7 +28,7 @@ class App {
     if (other) this.addOther();
   }
 
-  all_recordings() {
+  allRecordings() {
     return this.otherRecording ? [this.recording, this.otherRecording] : [this.recording];
   }
 
@@ -143,7 +143,7 @@ class App {
     this.t = step.at;
     this.exact = step.event;
     this.call = step.call;
-    this.server = step.server;
+    if (step.server < this.recording.servers) this.server = step.server;
     this.moment = Math.max(0, partition(this.recording.moments, (m) => m.at > step.at) - 1);
     this.view.reveal(step.at);
     this.show();
@@ -366,6 +366,7 @@ function drawMap(app) {
 async function start() {
   readColours();
   const app = new App(await unpack($("data").textContent));
+  $("data").remove(); // its memory is better used
   window.app = app; // for tests, and for those who look with the browser's console
   tellVerdict(app);
   const keys = [...new Set(app.recording.run.operations.map((op) => op.key))];

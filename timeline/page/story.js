@@ -11,7 +11,15 @@ function tellVerdict(app) {
     const list = make("dl");
     const line = (name, text, className) => {
       const dd = make("dd", className);
-      linked(app, dd, text);
+      const [first, ...rest] = text.split("\n");
+      linked(app, dd, first);
+      if (rest.length) {
+        const more = make("details", "", make("summary", "", `${rest.length} more line${rest.length > 1 ? "s" : ""}`));
+        const lines = make("div");
+        linked(app, lines, rest.join("\n"));
+        more.append(lines);
+        dd.append(more);
+      }
       list.append(make("dt", "", name), dd);
     };
     line("happened", verdict.happened, "happened");
@@ -23,11 +31,16 @@ function tellVerdict(app) {
       dd.append(a);
       list.append(make("dt", "", "first wrong step"), dd);
     }
+    if (app.comparison) {
+      const a = make("a", "", app.comparison.sentence);
+      a.addEventListener("click", () => app.goDifference());
+      list.append(make("dt", "", "compared"), make("dd", "", a));
+    }
     line("expected", verdict.expected);
     line("look at", verdict.look_at);
     list.append(make("dt", "", "again"), make("dd", "", make("code", "", verdict.again)));
     $("report").append(list);
-  }
+  } else if (app.comparison) $("report").append(make("p", "", app.comparison.sentence));
   for (const id of ["go", "why"]) $(id).disabled = !verdict && !app.story.findings.length;
   run.gaps.forEach((gap) => $("gaps").append(make("li", "", gap)));
 }
@@ -65,6 +78,6 @@ function drawSteps(app) {
     situation.forEach((text) => tab.append(make("p", "", text)));
   }
   if (steps.length) tab.append(make("p", "hint", "What led to it, oldest first. In red: what no right Raft does. j and k go along."), list);
-  if (!steps.length && !situation.length) tab.append(make("p", "hint", app.recording.run.verdict ? "No step was found that breaks a rule, and the words of the verdict name none: look round the verdict (v), at the test row, and at the events before it." : "The run passed."));
+  if (!steps.length && !situation.length) tab.append(make("p", "hint", app.recording.run.verdict ? "No step was found that breaks a rule, and the words of the verdict name none: look round the verdict (v), at the test row, and at the events before it; or compare with a run that passes." : "The run passed."));
   list.querySelector(".here")?.scrollIntoView({ block: "nearest" });
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::model::{Call, Change, Micros, Role, Run, What};
+use crate::model::{Call, Change, Mark, Micros, Role, Run, What};
 use crate::replay::Replay;
 use crate::rules::{Finding, findings};
 
@@ -41,7 +41,7 @@ pub struct Subject {
 pub struct Step {
     /// When.
     pub at: Micros,
-    /// On which server.
+    /// On which server; or which client, in the run's peers.
     pub server: usize,
     /// The event of the run, if it is one.
     pub event: Option<usize>,
@@ -66,6 +66,7 @@ impl Story {
         if verdict.kind == "safety" {
             walk.subject(&subject, verdict.at);
         }
+        walk.operations();
         let situation =
             if verdict.kind == "liveness" { situation(run, verdict.at) } else { Vec::new() };
         let steps = walk.finish();
@@ -89,6 +90,9 @@ fn chosen<'a>(findings: &'a [Finding], subject: &Subject, until: Micros) -> Vec<
     chosen.dedup();
     chosen
 }
+
+/// So many operations are told that cannot be together with the one that does not fit.
+const AGAINST: usize = 5;
 
 /// A change so long after a message was not made by it.
 const SOON: Micros = 3_000;
@@ -144,6 +148,36 @@ impl Walk<'_> {
         for &server in &subject.servers {
             if let Some(index) = subject.index {
                 self.entry(server, index, until);
+            }
+        }
+    }
+
+    /// The operation that cannot fit, who answered it, and the last ones that it contradicts.
+    fn operations(&mut self) {
+        let operations = &self.run.operations;
+        let against = operations.iter().rev().filter(|op| op.mark == Some(Mark::Against));
+        let culprit = operations.iter().find(|op| op.mark == Some(Mark::Culprit));
+        for operation in against.take(AGAINST).chain(culprit) {
+            let peer = self.run.peers.iter().position(|peer| *peer == operation.client);
+            let Some(server) = peer else { continue };
+            let (at, wrong) = (operation.from, operation.mark == Some(Mark::Culprit));
+            let answer = match (&operation.answer, operation.to) {
+                (Some(answer), _) => format!(", is answered {answer}"),
+                (None, Some(_)) => ", is done".to_owned(),
+                (None, None) => ", which never returns".to_owned(),
+            };
+            let text = format!("{}: {}{answer}", operation.client, operation.call);
+            self.steps.insert(Step { at, server, event: None, call: None, text, wrong });
+            let end = operation.to.unwrap_or(self.run.end);
+            let answered = self.run.calls.iter().enumerate().rev().find_map(|(number, call)| {
+                let arrived = call.reply.as_ref()?.arrived?;
+                let fits = call.from == server && call.request.sent >= at && arrived <= end;
+                fits.then_some((number, call.to, arrived))
+            });
+            if let Some((number, by, at)) = answered {
+                let text = format!("{} has its answer from S{by}", operation.client);
+                let call = Some(number);
+                self.steps.insert(Step { at, server, event: None, call, text, wrong: false });
             }
         }
     }
