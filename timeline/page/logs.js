@@ -1,7 +1,9 @@
 // --- the logs at the cursor, as a grid ---------------------------------------------------------------
 
-/// So many indexes are shown side by side.
-const COLUMNS = 28;
+/// So many indexes are shown side by side: as many as there is room for.
+function columnsThatFit() {
+  return Math.max(6, Math.floor(($("logs").clientWidth - 190) / 24));
+}
 
 function drawLogs(app) {
   const { recording } = app;
@@ -46,10 +48,11 @@ function drawLogs(app) {
 function indexes(app, states) {
   const lasts = states.map((e) => lastOf(e.memory).index);
   const top = Math.max(1, ...lasts);
+  const room = columnsThatFit();
   let to = top;
   const named = app.story.subject.index;
-  if (named !== null && named !== undefined && named <= top) to = Math.min(top, named + COLUMNS - 6);
-  const from = Math.max(1, to - COLUMNS + 1);
+  if (named !== null && named !== undefined && named <= top) to = Math.min(top, named + Math.floor(room / 3));
+  const from = Math.max(1, to - room + 1);
   const list = [];
   for (let i = from; i <= to; i++) list.push(i);
   const same = from > 1 && states.every((e) => termAt(e.memory, from - 1) === undefined || termAt(e.memory, from - 1) === termAt(states[0].memory, from - 1));

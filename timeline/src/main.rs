@@ -1,4 +1,4 @@
-//! The command line: a recorded run as a page, as a ShiViz log, or beside another run.
+//! The command line: a recorded run as a page, as a `ShiViz` log, or beside another run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ struct Arguments {
     /// Where to write the run as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Where to write a log for ShiViz.
+    /// Where to write a log for `ShiViz`.
     #[arg(long)]
     shiviz: Option<PathBuf>,
     /// Where to write the story: what broke, and what led to it, as JSON.

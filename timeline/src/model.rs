@@ -265,6 +265,7 @@ pub enum Fate {
 }
 
 impl Fate {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     fn is_usual(&self) -> bool {
         *self == Fate::Usual
     }

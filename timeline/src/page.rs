@@ -53,7 +53,7 @@ pub fn page_beside(run: &Run, other: &Run) -> String {
 
 fn render(data: &Data<'_>) -> String {
     let title = format!("{} {}", data.run.test, data.run.seed);
-    let title = title.replace('&', "&amp;").replace('<', "&lt;");
+    let (title, headline) = (escape(&title), escape(headline(data.run)));
     let packed = pack(data).expect("numbers and strings can be written to memory");
     let mut page = String::with_capacity(packed.len() + 200_000);
     let mut rest = TEMPLATE;
@@ -62,6 +62,8 @@ fn render(data: &Data<'_>) -> String {
         page.push_str(before);
         match name {
             "title" => page.push_str(&title),
+            // Seen before the script has unpacked the rest.
+            "headline" => page.push_str(&headline),
             "style" => page.push_str(STYLE),
             "script" => SCRIPTS.iter().for_each(|script| page.push_str(script)),
             "data" => page.push_str(&packed),
@@ -70,6 +72,14 @@ fn render(data: &Data<'_>) -> String {
         rest = after;
     }
     page + rest
+}
+
+fn headline(run: &Run) -> &str {
+    run.verdict.as_ref().map_or(&run.title, |verdict| &verdict.title)
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
 /// The run in a page.

@@ -365,10 +365,10 @@ impl Judge {
                 peer.memory.holds(new.commit, term)
                     || peer.disk.as_ref().is_some_and(|disk| disk.holds(new.commit, term))
             };
-            let stored = self.replay.servers.iter().filter(stores).count();
-            if stored < self.replay.servers.len() / 2 + 1 {
+            let copies = self.replay.servers.iter().filter(stores).count();
+            if copies < self.replay.servers.len() / 2 + 1 {
                 let text = format!(
-                    "S{server} commits T{term}:i{}, which {stored} of {} servers hold",
+                    "S{server} commits T{term}:i{}, which {copies} of {} servers hold",
                     new.commit,
                     self.replay.servers.len()
                 );

@@ -159,8 +159,8 @@ impl Cluster {
     /// Lets so much time pass in silence, which must cost no more bytes than heartbeats do: whoever
     /// holds all entries is sent none again.
     pub fn expect_silence(&self, length: Duration, look_at: &str) {
-        let _checking = self.recorder().check(format!("silence, for {}", span(length)));
         const HEARTBEAT_BYTES: u64 = 200;
+        let _checking = self.recorder().check(format!("silence, for {}", span(length)));
         let before = self.stats().bytes;
         time::sleep(length);
         let followers = self.len() as u64 - 1;

@@ -23,7 +23,7 @@ use super::views::{difference, nothing};
 /// What was saved, until it can be read.
 #[derive(Default)]
 pub(super) struct Saves {
-    saves: VecDeque<Save>,
+    kept: VecDeque<Save>,
     /// Snapshots seldom change; each is kept once, by server.
     snapshots: BTreeMap<ServerId, Arc<Vec<u8>>>,
     bytes: usize,
@@ -47,24 +47,24 @@ impl Tape {
         let event = self.run.lock().events.len() - 1;
         let mut saves = self.saves.lock();
         let known = saves.snapshots.get(&server).filter(|known| known.len() == snapshot).cloned();
-        let saved = persister.read_snapshot();
-        let same = known.filter(|known| **known == saved);
+        let stored = persister.read_snapshot();
+        let same = known.filter(|known| **known == stored);
         saves.bytes += bytes;
         while saves.bytes > MOST
-            && let Some(oldest) = saves.saves.pop_front()
+            && let Some(oldest) = saves.kept.pop_front()
         {
             saves.bytes -= oldest.state.len();
         }
-        let snapshot = same.unwrap_or_else(|| Arc::new(saved));
+        let snapshot = same.unwrap_or_else(|| Arc::new(stored));
         saves.snapshots.insert(server, Arc::clone(&snapshot));
-        saves.saves.push_back(Save { event, server, state: persister.read_raft_state(), snapshot });
+        saves.kept.push_back(Save { event, server, state: persister.read_raft_state(), snapshot });
     }
 }
 
 impl Saves {
     /// Adds to the run's saves what would be read back.
     pub(super) fn read_into(&mut self, run: &mut Run) {
-        let saves = mem::take(&mut self.saves);
+        let saves = mem::take(&mut self.kept);
         let places: Vec<(usize, ServerId)> =
             saves.iter().map(|save| (save.event, save.server)).collect();
         let (wanted, servers) = (saves.len(), run.servers);

@@ -49,8 +49,8 @@ pub(crate) fn record(
         drop(recording);
     });
     let mut run = std::mem::take(&mut *tape.run.lock());
-    run.test = subject.test.to_owned();
-    run.title = subject.title.to_owned();
+    subject.test.clone_into(&mut run.test);
+    subject.title.clone_into(&mut run.title);
     run.seed.clone_from(&subject.seed);
     run.trace = format!("{:016x}", outcome.report.trace_hash);
     run.end = micros(outcome.report.virtual_time);

@@ -88,13 +88,13 @@ impl Calls {
     }
 
     fn leg(&mut self, event: &NetEvent<'_>, contents: &mut Vec<String>) -> Leg {
-        let content = event.content.map(|text| match self.contents.get(text) {
-            Some(place) => *place,
-            None => {
-                contents.push(text.to_owned());
-                self.contents.insert(text.to_owned(), contents.len() - 1);
-                contents.len() - 1
+        let content = event.content.map(|text| {
+            if let Some(place) = self.contents.get(text) {
+                return *place;
             }
+            contents.push(text.to_owned());
+            self.contents.insert(text.to_owned(), contents.len() - 1);
+            contents.len() - 1
         });
         let (sent, bytes) = (micros(event.at), event.bytes);
         Leg { sent, arrived: None, fate: Fate::Usual, bytes, content }
