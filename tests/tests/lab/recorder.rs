@@ -23,14 +23,12 @@ fn recorded(test: &str, variables: &[(&str, &str)]) -> (Output, Record, Option<R
     command.args([test, "--exact", "--include-ignored", "--nocapture"]);
     command.env("LAB_RUNS", "1").env("LAB_RECORDS", &records).envs(variables.iter().copied());
     let output = command.output().unwrap();
-    let text = std::fs::read_to_string(&records).unwrap();
+    let lines = std::fs::read_to_string(&records).unwrap();
     let _ = std::fs::remove_file(&records);
-    let record: Record = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let record: Record = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     let page = record.artefacts.get("timeline").map(PathBuf::from);
-    let run = page.map(|page| {
-        let text = std::fs::read_to_string(page).unwrap();
-        timeline::run_of_page(&text).unwrap()
-    });
+    let run =
+        page.map(|page| timeline::run_of_page(&std::fs::read_to_string(page).unwrap()).unwrap());
     (output, record, run)
 }
 
@@ -96,7 +94,6 @@ fn a_failure_is_drawn_and_its_path_printed() {
     let run = run.unwrap();
     let printed = String::from_utf8_lossy(&output.stderr);
     assert!(printed.contains(&format!("timeline   {}", record.artefacts["timeline"])), "{printed}");
-    assert!(record.artefacts["timeline"].ends_with(".html"));
 
     let verdict = run.verdict.as_ref().unwrap();
     let report = record.report.as_ref().unwrap();
