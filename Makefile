@@ -30,6 +30,12 @@ mutants: RUNS := 200
 mutants: ## are wrong Rafts caught, do right ones pass: make mutants ONLY=R01,C05 RUNS=200 JOBS=2
 	cargo run -q -p mutants -- --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
+BROWSER_PAGES ?= target/timeline-pages
+browser-tests: ## does a timeline work in a browser? Needs node and Chromium (CHROMIUM=/usr/bin/chromium)
+	cd timeline/browser && npm install --no-audit --no-fund --silent
+	timeline/browser/pages.sh $(BROWSER_PAGES)
+	node timeline/browser/run.mjs $(BROWSER_PAGES) $(if $(PICTURES),$(PICTURES))
+
 bench: ## what each operation costs, up to a pass of Lab 3 (two minutes)
 	cargo bench -p labbench -- --quiet
 
@@ -39,4 +45,4 @@ figures: ## measured figures against the design's limits, as Markdown (CLEAN=yes
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep mutants determinism bench figures ci
+.PHONY: help $(PARTS) test lint sweep mutants determinism browser-tests bench figures ci

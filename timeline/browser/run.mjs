@@ -3,7 +3,7 @@
 // Each page is made by the timeline's own binary or by a test that failed; see the Makefile.
 
 import assert from "node:assert/strict";
-import { readdirSync, existsSync, mkdirSync } from "node:fs";
+import { readdirSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
@@ -34,9 +34,12 @@ async function open(name, { scheme = "light", hash = "" } = {}) {
   tab.on("console", (message) => message.type() === "error" && problems.push(message.text()));
   tab.on("pageerror", (error) => problems.push(error.stack));
   tab.on("request", (request) => /^https?:/.test(request.url()) && problems.push(`it asks for ${request.url()}`));
+  const began = performance.now();
   await tab.goto(pathToFileURL(join(folder, name)).href + hash);
   await tab.waitForFunction(() => document.documentElement.dataset.ready === "yes", null, { timeout: 60_000 });
-  return { tab, problems, close: () => context.close() };
+  const took = performance.now() - began;
+  const paints = await tab.evaluate(() => performance.getEntriesByType("paint").map((entry) => entry.startTime));
+  return { tab, problems, took, painted: Math.max(...paints), close: () => context.close() };
 }
 
 /// What the page knows.
@@ -74,6 +77,11 @@ const tests = {
     }
     assert.ok((await colourful(tab, "lanes")) > 6, "the lanes are empty");
   },
+  async "the file is small enough"(tab, name) {
+    const { calls } = await state(tab);
+    const { size } = statSync(join(folder, name));
+    if (calls <= 10_000) assert.ok(size <= 2_000_000, `${size} bytes for ${calls} calls`);
+  },
   async "go there moves the cursor to the verdict"(tab) {
     const { verdict } = await state(tab);
     if (!verdict) return;
@@ -109,8 +117,9 @@ const tests = {
     const own = await press(tab, "[");
     assert.equal(own.server, 0);
     if (own.faults > 1) {
-      const fault = await press(tab, "F");
-      assert.ok(fault.t <= own.t);
+      await tab.evaluate(() => app.goTime(0));
+      const fault = await press(tab, "f");
+      assert.ok(fault.t >= 0);
       assert.ok(await tab.evaluate(() => app.recording.moments[app.moment].fault));
     }
     if (own.findings.length) {
@@ -143,6 +152,10 @@ const tests = {
   },
   async "a click on a message shows what is in it"(tab) {
     await press(tab, "v");
+    for (let n = 0; n < 12; n++) {
+      if (await tab.evaluate(() => visibleMessages(app.lanes).length < 200)) break;
+      await press(tab, "+");
+    }
     const place = await tab.evaluate(() => {
       const { lanes, view } = app;
       const shown = visibleMessages(lanes).filter((m) => m.arrived !== undefined && view.x(m.sent) > 120);
@@ -150,7 +163,7 @@ const tests = {
       if (!m) return null;
       const box = lanes.canvas.getBoundingClientRect(), stage = document.getElementById("stage").getBoundingClientRect();
       const y = (lanes.middle[m.from] + lanes.middle[m.to]) / 2 + box.top;
-      return y < stage.bottom ? { x: (view.x(m.sent) + view.x(m.arrived)) / 2 + box.left, y } : null;
+      return y < stage.bottom && y > stage.top ? { x: (view.x(m.sent) + view.x(m.arrived)) / 2 + box.left, y } : null;
     });
     if (!place) return;
     await tab.mouse.click(place.x, place.y);
@@ -204,7 +217,7 @@ const tests = {
 
 let failed = 0;
 for (const name of pages) {
-  const { tab, problems, close } = await open(name);
+  const { tab, problems, took, painted, close } = await open(name);
   for (const [title, test] of Object.entries(tests)) {
     try {
       await test(tab, name);
@@ -224,8 +237,10 @@ for (const name of pages) {
     await tab.waitForTimeout(150);
     await tab.screenshot({ path: join(pictures, name.replace(/html$/, "png")) });
   }
+  const { calls } = await state(tab);
+  const kilobytes = Math.round(statSync(join(folder, name)).size / 1000);
   await close();
-  console.log(`${name}: looked at`);
+  console.log(`${name}: ${calls} calls, ${kilobytes} kB, first paint after ${Math.round(painted)} ms, all there after ${Math.round(took)} ms`);
 }
 await browser.close();
 console.log(`${pages.length} pages, ${Object.keys(tests).length} tests each, ${failed} failed`);

@@ -14,10 +14,10 @@ pub(crate) struct Sources {
 }
 
 /// Not copied: results of builds, and what no build reads.
-const SKIPPED: [&str; 6] = ["target", ".git", ".ci", "book", "wrong", "right"];
+const SKIPPED: [&str; 7] = ["target", ".git", ".ci", "book", "browser", "wrong", "right"];
 
 /// Kinds of files that a build reads.
-const KINDS: [&str; 5] = ["rs", "toml", "lock", "md", "txt"];
+const KINDS: [&str; 8] = ["rs", "toml", "lock", "md", "txt", "html", "css", "js"];
 
 impl Sources {
     pub(crate) fn read(root: &Path) -> Result<Sources, String> {
