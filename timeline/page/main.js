@@ -35,6 +35,8 @@ class App {
   addOther() {
     const { run } = this.otherRecording;
     const canvas = make("canvas");
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", "the other run");
     canvas.style.cssText = "display:block;width:100%;cursor:crosshair";
     const outcome = run.verdict ? `FAIL ${run.verdict.title}` : "passed";
     $("stage").append(make("p", "hint", `the other run: ${run.test} seed ${run.seed}, ${outcome}. ${this.comparison.sentence}`), canvas);
