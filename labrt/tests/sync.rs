@@ -240,7 +240,9 @@ fn a_look_leaves_no_trace() {
                         })
                     })
                     .collect();
-                tasks.into_iter().for_each(|task| task.join().unwrap());
+                for task in tasks {
+                    task.join().unwrap();
+                }
                 assert_eq!(sim::peek(|| *shared.lock()), Some(80));
             },
         );
