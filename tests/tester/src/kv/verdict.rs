@@ -53,7 +53,7 @@ impl KvCluster {
         failure
             .attach(Attachment {
                 what: "picture",
-                ending: "html",
+                ending: "history.html",
                 text: picture.page(&Kv, &history, &verdict),
             })
             .attach(Attachment {
