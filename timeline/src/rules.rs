@@ -244,6 +244,10 @@ impl Judge {
         let Some(peer) = self.replay.servers.get(server).filter(|peer| peer.up) else { return };
         let Some(disk) = &peer.disk else { return };
         let memory = &peer.memory;
+        // It has gone on since it was last looked at: its lock was taken.
+        if disk.term > memory.term {
+            return;
+        }
         let unsaved = if memory.term != disk.term {
             format!("it is in T{} and has T{} on its disk", memory.term, disk.term)
         } else if let (Some(vote), true) = (memory.vote, memory.vote != disk.vote) {
