@@ -30,8 +30,23 @@ determinism: ## each seed twice, then in debug, release and on both backends: th
 	.ci/same-everywhere
 
 mutants: RUNS := 200
-mutants: ## are wrong Rafts caught, do right ones pass: make mutants ONLY=R01,C05 RUNS=200 JOBS=2
+mutants: ## are wrong servers caught, do right ones pass: make mutants ONLY=R01,K05,4B RUNS=200 JOBS=2
 	cargo run -q -p mutants -- --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
+
+handout: ## the tree that students get, in target/handout: written, and checked for leaks and by running it
+	cargo run -q -p grade -- handout
+
+gradescope: ## the zip for Gradescope, target/gradescope.zip
+	cargo run -q -p grade -- gradescope
+
+newcomer: ## a student's path through the hand-out, part by part, up to what is handed in (some minutes)
+	cargo test -p grade --test students -- --ignored
+
+BROWSER_PAGES ?= target/timeline-pages
+browser-tests: ## does a timeline work in a browser? Needs node and Chromium (CHROMIUM=/usr/bin/chromium)
+	cd timeline/browser && npm install --no-audit --no-fund --silent
+	timeline/browser/pages.sh $(BROWSER_PAGES)
+	node timeline/browser/run.mjs $(BROWSER_PAGES) $(if $(PICTURES),$(PICTURES))
 
 bench: ## what each operation costs, up to a pass of Lab 3 (two minutes)
 	cargo bench -p labbench -- --quiet
@@ -39,7 +54,28 @@ bench: ## what each operation costs, up to a pass of Lab 3 (two minutes)
 figures: ## measured figures against the design's limits, as Markdown (CLEAN=yes: a clean build, too)
 	@cargo run --quiet --release -p labbench --bin figures -- $(if $(CLEAN),--clean)
 
+book: ## the lab book in both languages: target/book/index.html (needs mdBook: cargo install mdbook --locked)
+	book/build
+	cargo run --quiet -p labbook -- pages
+	cargo run --quiet -p labbook -- quotes
+	cargo run --quiet -p labbook -- links
+
+book-test: ## runs every command of the book that says so, and compares what it prints (some minutes)
+	cargo run --quiet -p labbook -- run $(PAGE)
+
+figure16: ## the paper's Figure 16 on the simulation: time without a leader, by election timeouts
+	cargo run --quiet --release -p experiments -- figure16
+
+experiments: ## the book's other experiments: batches, recovery
+	cargo run --quiet --release -p experiments -- batches
+	cargo run --quiet --release -p experiments -- recovery
+
+passes: ## the lines of tests that pass, as the book shows them
+	for part in $(PARTS); do \
+	    cargo test --quiet --release $$part 2>&1 | grep '^Test (' | LC_ALL=C sort > book/figures/pass-$$part.txt; \
+	done
+
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep doctor mutants determinism bench figures ci
+.PHONY: help $(PARTS) test lint sweep doctor mutants determinism handout gradescope newcomer bench figures book book-test browser-tests figure16 experiments passes ci

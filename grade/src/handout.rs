@@ -24,7 +24,7 @@ use labrecord::{Record, Verdict};
 
 pub use leak::{Leak, Secrets};
 
-use crate::cargo::{self, Build};
+use crate::cargo::{Build, target as target_of};
 use crate::say::say;
 use crate::submit::PRISTINE;
 use crate::workspace::{self, Files};
@@ -57,29 +57,50 @@ const SOON: f64 = 5.0;
 /// If something of the solution is in the tree, or a check fails; the message says which and where.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let root = workspace::find(&options.root)?;
-    let staff = tree::read(&root)?;
-    let mut handed_out = tree::hand_out(&staff)?;
-    let secrets = Secrets::of(&staff, &tree::skeleton(&staff).collect());
-    if secrets.is_empty() {
-        bail!("{} is not the staff's workspace: there is no solution in it", root.display());
-    }
-    refuse_leaks(&secrets.in_tree(&handed_out))?;
-
+    let staff = staff(&root)?;
     let folder = std::path::absolute(&options.out)?;
-    may_be_replaced(&folder)?;
-    workspace::write(&handed_out, &folder)?;
-    prune_lock(&folder)?;
-    let lock = fs::read(folder.join("Cargo.lock")).context("Cargo.lock")?;
-    handed_out.insert("Cargo.lock".to_owned(), lock);
-    let pristine = archive::pack(&handed_out)?;
-    handed_out.insert(PRISTINE.to_owned(), pristine);
-    workspace::write(&handed_out, &folder)?;
+    let handed_out = write(&staff, &folder)?;
     say(&format!("{}: {}\n", folder.display(), size(&handed_out)));
-    say(&format!("none of {} secret lines is in it\n", secrets.len()));
     if !options.no_build {
         check(&root, &folder)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The staff's workspace: its files, but those that git does not know.
+///
+/// # Errors
+///
+/// If a file cannot be read, or this is a workspace that was handed out.
+pub fn staff(root: &Path) -> Result<Files> {
+    let staff = tree::read(root)?;
+    if tree::skeleton(&staff).next().is_none() {
+        bail!("{} is not the staff's workspace: there is no skeleton in it", root.display());
+    }
+    Ok(staff)
+}
+
+/// Writes the tree for students to a folder, and returns it.
+///
+/// # Errors
+///
+/// If something of the solution is in it, or the folder is in use.
+pub fn write(staff: &Files, folder: &Path) -> Result<Files> {
+    let mut handed_out = tree::hand_out(staff)?;
+    let secrets = Secrets::of(staff, &tree::skeleton(staff).collect());
+    refuse_leaks(&secrets.in_tree(&handed_out))?;
+    say(&format!("none of {} secret lines is handed out\n", secrets.len()));
+
+    may_be_replaced(folder)?;
+    workspace::write(&handed_out, folder)?;
+    // Takes what only the staff's crates need out of the lock file.
+    cargo(folder, &["update", "--workspace", "--offline", "--quiet"], &[])?;
+    let lock = fs::read(folder.join("Cargo.lock")).context("Cargo.lock")?;
+    handed_out.insert("Cargo.lock".to_owned(), lock);
+    let pristine = archive::pack(&handed_out)?;
+    handed_out.insert(PRISTINE.to_owned(), pristine);
+    workspace::write(&handed_out, folder)?;
+    Ok(handed_out)
 }
 
 fn size(files: &Files) -> String {
@@ -104,34 +125,25 @@ fn may_be_replaced(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Takes what only the staff's crates need out of the lock file.
-fn prune_lock(folder: &Path) -> Result<()> {
-    cargo(folder, None, &["update", "--workspace", "--offline", "--quiet"], &[])
-}
-
 /// Does it build, is it clean, and does each test fail as it should?
 fn check(root: &Path, folder: &Path) -> Result<()> {
-    // Outside the tree, where it stays for the next time.
-    let target = cargo::target(root).join("handout-target");
-    let lint = ["--frozen", "--quiet", "--workspace", "--all-targets"];
-    let deny = [("RUSTDOCFLAGS", "-D warnings")];
-    cargo(folder, None, &["fmt", "--all", "--check"], &[])?;
-    cargo(
-        folder,
-        Some(&target),
-        &[&["clippy"], &lint[..], &["--", "-D", "warnings"]].concat(),
-        &[],
-    )?;
+    // Not in the tree; and here most of what it needs is built already.
+    let target = std::path::absolute(target_of(root))?;
+    let target = target.to_str().context("the target folder's name is not UTF-8")?;
+    let env = [("CARGO_TARGET_DIR", target), ("RUSTDOCFLAGS", "-D warnings")];
+    cargo(folder, &["fmt", "--all", "--check"], &[])?;
+    let clippy = ["clippy", "--frozen", "--quiet", "--workspace", "--all-targets"];
+    cargo(folder, &[&clippy[..], &["--", "-D", "warnings"]].concat(), &env)?;
     let doc = ["doc", "--frozen", "--quiet", "--no-deps", "-p", "raft", "-p", "kvraft"];
-    cargo(folder, Some(&target), &doc, &deny)?;
+    cargo(folder, &doc, &env)?;
     say("rustfmt, clippy and rustdoc have nothing to say\n");
 
     let build = Build { root: folder.to_owned(), profile: "dev".to_owned(), frozen: true };
     let mut command = build.command();
-    command.env("CARGO_TARGET_DIR", &target);
+    command.env("CARGO_TARGET_DIR", target);
     let binary = crate::suite::TestBinary::new(build.run(command)?, folder.join("tests"));
     let tests = binary.graded()?;
-    let records = smoke::run(&binary, &tests, &target.join("handout.jsonl"), PATIENCE)?;
+    let records = smoke::run(&binary, &tests, &Path::new(target).join("handout.jsonl"), PATIENCE)?;
     for record in &records {
         fails_as_it_should(record)?;
     }
@@ -157,16 +169,14 @@ fn fails_as_it_should(record: &Record) -> Result<()> {
     Ok(())
 }
 
-fn cargo(folder: &Path, target: Option<&Path>, args: &[&str], env: &[(&str, &str)]) -> Result<()> {
+/// Runs cargo in a folder, and returns what it printed.
+pub(crate) fn cargo(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Result<Vec<u8>> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(args).current_dir(folder).envs(env.iter().copied());
-    if let Some(target) = target {
-        cargo.env("CARGO_TARGET_DIR", target);
-    }
     let output = cargo.output().context("cargo cannot be run")?;
     if !output.status.success() {
         let said = [output.stdout, output.stderr].concat();
         bail!("cargo {}:\n{}", args.join(" "), String::from_utf8_lossy(&said).trim_end());
     }
-    Ok(())
+    Ok(output.stdout)
 }

@@ -13,6 +13,7 @@
 //! grade run ../work/* --out ../graded grades of a class
 //! grade submit                        pack my work, after a look at it as the staff will see it
 //! grade handout                       the tree that students get
+//! grade gradescope                    the zip that Gradescope makes an autograder of
 //! grade doctor                        is this machine fit for it?
 //! ```
 //!
@@ -29,6 +30,7 @@ pub mod confine;
 pub mod doctor;
 pub mod duration;
 pub mod grade;
+pub mod gradescope;
 pub mod handout;
 pub mod hash;
 pub mod list;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use grade::{confine, doctor, handout, list, merge, run, submit, sweep};
+use grade::{confine, doctor, gradescope, handout, list, merge, run, submit, sweep};
 
 /// Sweeps of seeds, scores, and the grading of submissions that may cheat.
 #[derive(Debug, Parser)]
@@ -16,6 +16,7 @@ struct Options {
 // One module of the library for each: its `Options`, and `run`.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Gradescope(gradescope::Options),
     Handout(handout::Options),
     Sweep(sweep::Options),
     Merge(merge::Options),
@@ -29,6 +30,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Options::parse().command {
+        Command::Gradescope(options) => gradescope::run(&options),
         Command::Handout(options) => handout::run(&options),
         Command::Sweep(options) => sweep::run(&options),
         Command::Merge(options) => merge::run(&options),

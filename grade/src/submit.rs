@@ -60,16 +60,17 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         say(&format!("{finding}: graders may reject it\n"));
     }
 
-    let target = std::path::absolute(cargo::target(&root))?.join("submit");
-    let copy = target.join("tree");
+    let target = std::path::absolute(cargo::target(&root))?;
+    let folder = target.join("submit");
+    let copy = folder.join("tree");
     workspace::write(&workspace::overlay(&pristine, &submission.files), &copy)?;
     say("building it in the tree as it was handed out\n");
     let build = Build { root: copy, profile: "dev".to_owned(), frozen: true };
     let mut command = build.command();
-    command.env("CARGO_TARGET_DIR", target.join("target"));
+    command.env("CARGO_TARGET_DIR", &target);
     let executable = build.run(command).map_err(not_compiling)?;
     let binary = TestBinary::new(executable, build.root.join("tests"));
-    let records = smoke::run(&binary, &binary.graded()?, &target.join("smoke.jsonl"), PATIENCE)?;
+    let records = smoke::run(&binary, &binary.graded()?, &folder.join("smoke.jsonl"), PATIENCE)?;
     say(&table(&records)?);
 
     let packed = archive::pack(&submission.files)?;

@@ -16,13 +16,12 @@ impl Shared {
     /// Here is how servers are called; do the same in `replication.rs`. Each call is in a task of its
     /// own, since it may take seconds, and no lock is held meanwhile.
     pub(crate) fn campaign(self: &Arc<Self>) {
-        let args = self.state.lock().become_candidate(self.me);
+        let args = self.event(State::become_candidate);
         for peer in self.others() {
             let args = args.clone();
             self.spawn("ask for a vote", move |shared| {
                 if let Ok(reply) = shared.peers[peer.0].call(&args) {
-                    let majority = shared.majority();
-                    shared.state.lock().on_vote_reply(peer, &args, &reply, majority);
+                    shared.event(|state| state.on_vote_reply(peer, &args, &reply));
                 }
             });
         }
@@ -43,8 +42,8 @@ impl State {
     }
 
     /// Begins a term of this server's own (Figure 2, Rules for Servers, Candidates).
-    pub(crate) fn become_candidate(&mut self, me: ServerId) -> RequestVoteArgs {
-        let _ = me;
+    pub(crate) fn become_candidate(&mut self) -> RequestVoteArgs {
+        let _ = self.me;
         todo!("Part 3A: begin a new term as its candidate, with your own vote")
     }
 
@@ -69,9 +68,8 @@ impl State {
         from: ServerId,
         args: &RequestVoteArgs,
         reply: &RequestVoteReply,
-        majority: usize,
     ) {
-        let _ = (from, args, reply, majority);
+        let _ = (from, args, reply, self.majority());
         todo!("Part 3A: count the vote; a majority makes a leader")
     }
 }

@@ -28,7 +28,7 @@
 //! # Two habits that save hours
 //!
 //! A method of `State` has the lock already, never waits, and can be read beside the paper. A method
-//! of `Shared` takes the lock for a moment, and never holds it while it calls another server, sends on
+//! of `Shared` takes the lock for a moment, by `event`, and never holds it while it calls another server, sends on
 //! a channel, or sleeps.
 //!
 //! While a call was under way, everything may have changed. So the first line after it asks whether

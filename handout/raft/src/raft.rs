@@ -52,12 +52,13 @@ impl Raft {
         apply: Sender<ApplyMsg>,
     ) -> Raft {
         assert!(me < peers.len(), "server {me} is not among the {} peers", peers.len());
+        let servers = peers.len();
         let shared = Arc::new(Shared {
             me: ServerId(me),
             peers,
             apply,
             killed: AtomicBool::new(false),
-            state: Mutex::new(State::new(persister)),
+            state: Mutex::new(State::new(ServerId(me), servers, persister)),
             committed: Condvar::new(),
         });
         shared.spawn("ticker", Shared::run_ticker);
@@ -69,9 +70,13 @@ impl Raft {
     pub fn service(&self) -> Service {
         let [votes, appends, installs] = [(); 3].map(|()| Arc::clone(&self.shared));
         Service::new()
-            .on(move |args: RequestVoteArgs| votes.state.lock().on_request_vote(&args))
-            .on(move |args: AppendEntriesArgs| appends.state.lock().on_append_entries(&args))
-            .on(move |args: InstallSnapshotArgs| installs.state.lock().on_install_snapshot(&args))
+            .on(move |args: RequestVoteArgs| votes.event(|state| state.on_request_vote(&args)))
+            .on(move |args: AppendEntriesArgs| {
+                appends.event(|state| state.on_append_entries(&args))
+            })
+            .on(move |args: InstallSnapshotArgs| {
+                installs.event(|state| state.on_install_snapshot(&args))
+            })
     }
 
     /// Hands a command, any bytes, to the log and returns at once, before it is committed.
@@ -83,20 +88,19 @@ impl Raft {
     ///
     /// [`NotLeader`] if this server does not believe it leads. The command is then in no log.
     pub fn start(&self, command: Vec<u8>) -> Result<EntryId, NotLeader> {
-        self.shared.state.lock().start(command)
+        self.shared.event(|state| state.start(command))
         // Part 3B: and who tells the followers, without waiting for the next heartbeat?
     }
 
     /// The current term, and whether this server believes it leads it.
     pub fn get_state(&self) -> (Term, bool) {
-        let state = self.shared.state.lock();
-        (state.current_term, state.is_leader())
+        self.shared.event(|state| (state.current_term, state.is_leader()))
     }
 
     /// Tells that the service's state up to `index` is in `snapshot`, any bytes, so that the log up to
     /// there can be forgotten (§7). Does nothing if there is a snapshot up to there already.
     pub fn snapshot(&self, index: LogIndex, snapshot: Vec<u8>) {
-        self.shared.state.lock().take_snapshot(index, snapshot);
+        self.shared.event(|state| state.take_snapshot(index, snapshot));
     }
 
     /// Ends this server's tasks, each at its next step.
@@ -124,15 +128,15 @@ impl fmt::Debug for Raft {
 /// What the tasks of one server share.
 pub(crate) struct Shared {
     /// This server. Fixed at construction, like `peers`, and so read without the lock.
-    pub(crate) me: ServerId,
+    me: ServerId,
     /// An end to each server, in the order of their ids.
     pub(crate) peers: Vec<ClientEnd>,
     apply: Sender<ApplyMsg>,
     killed: AtomicBool,
     /// Everything that changes, behind the only lock.
-    pub(crate) state: Mutex<State>,
-    /// The commit index grew; notify it whenever that happens.
-    pub(crate) committed: Condvar,
+    state: Mutex<State>,
+    /// There is something to apply.
+    committed: Condvar,
 }
 
 impl Shared {
@@ -148,15 +152,20 @@ impl Shared {
         spawned.expect("the system can start another thread");
     }
 
+    /// Lets something happen to the state, for as long as it has the lock; so nothing in there may wait.
+    pub(crate) fn event<T>(&self, event: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.lock();
+        let result = event(&mut state);
+        if state.commit_index > state.last_applied {
+            self.committed.notify_all();
+        }
+        result
+    }
+
     /// Every server but this one.
     pub(crate) fn others(&self) -> impl Iterator<Item = ServerId> + use<> {
         let me = self.me;
         (0..self.peers.len()).map(ServerId).filter(move |server| *server != me)
-    }
-
-    /// How many servers decide: more than half of all.
-    pub(crate) fn majority(&self) -> usize {
-        self.peers.len() / 2 + 1
     }
 
     pub(crate) fn is_killed(&self) -> bool {
@@ -167,7 +176,7 @@ impl Shared {
     /// stand for election when none come (§5.2).
     fn run_ticker(self: &Arc<Self>) {
         while !self.is_killed() {
-            if self.state.lock().is_election_due() {
+            if self.event(|state| state.is_election_due()) {
                 self.campaign();
             }
             self.send_heartbeats_if_due();

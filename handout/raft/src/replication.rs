@@ -18,7 +18,7 @@ impl Shared {
     /// reply is in Figure 2, Rules for Servers, Leaders. A heartbeat is such a message without
     /// entries, and is checked like any other.
     pub(crate) fn send_heartbeats_if_due(self: &Arc<Self>) {
-        if !self.state.lock().is_leader() {
+        if !self.event(|state| state.is_leader()) {
             return;
         }
         todo!("Part 3A: send heartbeats to all others")
@@ -32,8 +32,7 @@ impl State {
     /// its own election. A newer term comes first, as in `on_request_vote`.
     ///
     /// Part 3B: rules 2 to 5. Read rule 3 with care: what does *not* conflict stays, since messages
-    /// may be late, and an old one may hold less than you have (§5.5). When the commit index grows,
-    /// `Shared::committed` must be notified.
+    /// may be late, and an old one may hold less than you have (§5.5).
     pub(crate) fn on_append_entries(&mut self, args: &AppendEntriesArgs) -> AppendEntriesReply {
         let _ = args;
         todo!("Part 3A: heed the leader's heartbeat, refuse one of an old term")

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use raftapi::{LogIndex, Persister, Term};
+use raftapi::{LogIndex, Persister, ServerId, Term};
 
 /// All of a server that changes. Whoever has a `&mut State` holds the lock.
 ///
@@ -15,6 +15,10 @@ use raftapi::{LogIndex, Persister, Term};
 /// index, the last entry's [`EntryId`](raftapi::EntryId)) pays off in 3D, when the beginning is gone and
 /// an index is no longer a place in a `Vec`.
 pub(crate) struct State {
+    /// This server. Fixed, as is the next one.
+    pub(crate) me: ServerId,
+    /// How many servers there are.
+    pub(crate) servers: usize,
     /// Where the persistent part of this is saved.
     pub(crate) persister: Arc<Persister>,
 
@@ -40,9 +44,11 @@ pub(crate) enum Role {
 
 impl State {
     /// A server that starts: for the first time if nothing was saved, else where it was.
-    pub(crate) fn new(persister: Arc<Persister>) -> State {
+    pub(crate) fn new(me: ServerId, servers: usize, persister: Arc<Persister>) -> State {
         let saved = persister.read_raft_state();
         let mut state = State {
+            me,
+            servers,
             persister,
             current_term: Term(0),
             role: Role::Follower,
@@ -55,6 +61,11 @@ impl State {
             state.restore(&saved);
         }
         state
+    }
+
+    /// How many servers decide: more than half of all.
+    pub(crate) fn majority(&self) -> usize {
+        self.servers / 2 + 1
     }
 
     pub(crate) fn is_leader(&self) -> bool {

@@ -13,9 +13,19 @@ pub(crate) struct Sources {
 }
 
 /// Not copied: results of builds, and what no build reads.
-const SKIPPED: [&str; 6] = ["target", ".git", ".ci", "book", "wrong", "right"];
+const SKIPPED: [&str; 6] = ["target", ".git", ".ci", "browser", "wrong", "right"];
 
-/// What Lab 3 does without: results of its tests stay good when these change.
+/// What no graded test depends on: their results stay good when these change.
+const ASIDE: [&str; 6] = [
+    "bench/",
+    "grade/",
+    "handout/",
+    "tests/mutants/",
+    "tests/tests/lab/child",
+    "tests/tests/lab/tester",
+];
+
+/// What those of Lab 3 do not depend on.
 const LAB_4: [&str; 4] =
     ["kvraft/", "linearize/", "tests/tester/src/kv", "tests/tests/lab/kvraft_"];
 
@@ -74,13 +84,14 @@ impl Sources {
 
 /// Does this file have a part in what the graded tests of this lab do?
 fn decides(path: &str, lab: Lab) -> bool {
-    if lab == Lab::Raft && LAB_4.iter().any(|start| path.starts_with(start)) {
+    let is_in = |places: &[&str]| places.iter().any(|start| path.starts_with(start));
+    if is_in(&ASIDE) || (lab == Lab::Raft && is_in(&LAB_4)) {
         return false;
     }
-    let aside = ["/examples/", "/benches/", "/mutants/"].iter().any(|folder| path.contains(folder));
+    let not_built = path.contains("/examples/") || path.contains("/benches/");
     let tests_of_others = path.contains("/tests/") && !path.starts_with("tests/");
     let kind = Path::new(path).extension().is_some_and(|kind| kind != "md" && kind != "txt");
-    kind && !aside && !tests_of_others
+    kind && !not_built && !tests_of_others
 }
 
 fn collect(root: &Path, under: &str, files: &mut BTreeMap<String, String>) -> Result<(), String> {
@@ -112,6 +123,8 @@ mod tests {
         assert_eq!(both("kvraft/src/clerk.rs"), (false, true));
         assert_eq!(both("tests/tests/lab/kvraft_4A.rs"), (false, true));
         assert_eq!(both("raft/tests/unit.rs"), (false, false));
+        assert_eq!(both("tests/tests/lab/tester_kv.rs"), (false, false));
+        assert_eq!(both("tests/mutants/src/main.rs"), (false, false));
         assert_eq!(both("README.md"), (false, false));
     }
 }

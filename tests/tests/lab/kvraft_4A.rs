@@ -113,6 +113,7 @@ fn one_partition() {
             kv.client().expect("1", "15");
 
             a_client_without_the_leader(kv);
+            kv.expect_nothing_stale_from_a_sleeper();
             kv.expect_few_requests_without_a_leader();
         },
     );

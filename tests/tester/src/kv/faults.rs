@@ -90,45 +90,6 @@ impl Faults {
     }
 }
 
-/// A stutter lasts so long: what was sent is answered meanwhile.
-const STUTTER: Duration = Duration::from_millis(2);
-
-impl KvCluster {
-    /// From now on, and for as long as the result is kept, this server stands still for a moment now
-    /// and then, just when it has sent something to another: so what it does next, and what it does
-    /// about the reply, begin at the same time, in any order.
-    pub fn stutter(&self, server: ServerId) -> Stutter {
-        let over = Arc::new(AtomicBool::new(false));
-        let (node, is_over) = (self.node(server), Arc::clone(&over));
-        let (name, fate) = (server.to_string(), labrt::rand::stream("test/stutter"));
-        self.network().observe(move |event| {
-            if event.kind == NetEventKind::RequestSent
-                && event.from == name
-                && !is_over.load(Ordering::Relaxed)
-                && fate.at(event.call).random_bool(0.5)
-            {
-                node.pause();
-                let node = node.clone();
-                labrt::event::after(STUTTER, move || node.resume());
-            }
-        });
-        Stutter { over }
-    }
-}
-
-/// A server stutters for as long as this is kept.
-#[must_use = "it ends when it is dropped"]
-#[derive(Debug)]
-pub struct Stutter {
-    over: Arc<AtomicBool>,
-}
-
-impl Drop for Stutter {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-    }
-}
-
 /// When faults end.
 struct Until {
     over: Arc<AtomicBool>,

@@ -24,6 +24,7 @@ mod campaign;
 mod client;
 mod faults;
 mod patience;
+mod pauses;
 mod sizes;
 mod speed;
 mod verdict;
@@ -105,6 +106,7 @@ impl KvCluster {
             }),
         };
         patience::watch(&kv);
+        cluster.recorder().watch_clients(&kv.shared.history);
         kv
     }
 

@@ -1,4 +1,5 @@
-//! What an operation costs on a cluster that nothing befalls: virtual time and messages.
+//! What an operation costs: virtual time, messages, and what it leaves behind. Also with a leader that
+//! stutters, and with none.
 //!
 //! The original asks for thirty operations in a second of real time, which says more of the machine
 //! than of the service.

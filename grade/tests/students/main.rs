@@ -1,0 +1,8 @@
+//! What students get, do, and hand in.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+mod handout;
+mod newcomer;
+mod submit;
