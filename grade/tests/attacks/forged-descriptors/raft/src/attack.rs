@@ -1,7 +1,7 @@
 //! what:    writes records to every descriptor it can reach, and exits
 //! stopped: the scan; sockets and a process that cannot be opened; a token
 //! default: std::fs (outside the simulation)
-//! flagged: no record: the process ended, with status 0
+//! flagged: no record: the process ended, with status 0 | no record: the process was ended by SIGABRT
 
 pub use crate::log::Own as Shared;
 

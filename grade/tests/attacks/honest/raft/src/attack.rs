@@ -1,5 +1,5 @@
 //! what:    no attack: what the others add to
-//! stopped: by the test
+//! stopped: the test
 //! default: no agreement
 
 pub use crate::log::Own as Shared;

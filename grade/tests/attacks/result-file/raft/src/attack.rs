@@ -1,7 +1,7 @@
 //! what:    writes the results itself, and exits
 //! stopped: the scan; it can write no file
 //! default: std::fs (outside the simulation)
-//! flagged: no record: the process ended, with status 0
+//! flagged: no record: the process ended, with status 0 | no record: the process was ended by SIGABRT
 
 pub use crate::log::Own as Shared;
 
