@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::suite::TestBinary;
@@ -64,6 +64,8 @@ impl Build {
     /// As [`tests`](Self::tests).
     pub fn run(&self, mut cargo: Command) -> Result<PathBuf> {
         let output = cargo.output().context("cargo cannot be run")?;
+        // Ended from outside, it has not said anything about the sources.
+        ensure!(output.status.code().is_some(), "cargo was ended: {}", output.status);
         let messages: Vec<Value> = String::from_utf8_lossy(&output.stdout)
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok())

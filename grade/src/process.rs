@@ -98,7 +98,7 @@ pub struct Outcome {
     pub printed: String,
 }
 
-/// Asks a test binary what these tests are.
+/// Asks a test binary what these tests are, and tells it in their order.
 ///
 /// # Errors
 ///
@@ -112,7 +112,7 @@ pub fn describe(command: Command, tests: &[String]) -> Result<Vec<About>> {
     };
     let stop = AtomicBool::new(false);
     let limits = Limits { wall: Duration::from_mins(1), print: 0, stop: &stop };
-    let mut abouts = Vec::new();
+    let mut abouts: Vec<About> = Vec::new();
     let mut process = Process::start(command, tests, &order, limits.print)?;
     let end = process.read(&limits, |message| match message {
         Message::About(about) => {
@@ -125,6 +125,7 @@ pub fn describe(command: Command, tests: &[String]) -> Result<Vec<About>> {
         let described = abouts.iter().any(|about| about.test == *test);
         ensure!(described, "the tests do not say what {test} is: {}", end.words());
     }
+    abouts.sort_by_key(|about| tests.iter().position(|test| *test == about.test));
     Ok(abouts)
 }
 

@@ -314,13 +314,16 @@ impl Grader<'_> {
     fn test(&self, ready: Ready) -> Result<Grade> {
         let Ready { grade, binary, began } = ready;
         let before = grade.seconds;
+        let was_complete = grade.complete;
         let shared = Mutex::new(grade);
         let finish = |n: Option<usize>, change: &dyn Fn(&mut TestGrade)| {
             let mut grade = shared.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(n) = n {
                 change(&mut grade.tests[n]);
             }
-            grade.seconds = before + began.elapsed().as_secs_f64();
+            if !was_complete {
+                grade.seconds = before + began.elapsed().as_secs_f64();
+            }
             grade.complete = grade.problem.is_some()
                 || grade.tests.iter().all(|test| test.graded || test.skipped.is_some());
             self.write(&grade)

@@ -34,7 +34,7 @@ impl TestBinary {
         command
     }
 
-    /// The graded tests, in the binary's order: those of modules that are named after a part, such as
+    /// The graded tests, part by part: those of modules that are named after a part, such as
     /// `raft_3A::re_election`. Tests that are `#[ignore]`d are not among them.
     ///
     /// # Errors
@@ -43,7 +43,10 @@ impl TestBinary {
     pub fn graded(&self) -> Result<Vec<String>> {
         let all = self.list(&[])?;
         let ignored = self.list(&["--ignored"])?;
-        Ok(all.into_iter().filter(|name| is_graded(name) && !ignored.contains(name)).collect())
+        let mut graded: Vec<String> =
+            all.into_iter().filter(|name| is_graded(name) && !ignored.contains(name)).collect();
+        graded.sort_by_key(|name| crate_and_part(name).map(|(_, part)| part.to_owned()));
+        Ok(graded)
     }
 
     fn list(&self, more: &[&str]) -> Result<Vec<String>> {

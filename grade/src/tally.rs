@@ -153,7 +153,10 @@ impl Sweep {
             "{:<width$}  {:>7} {:>6} {:>9} {:>11}   {:>16}   {:>16}\n",
             "test", "runs", "failed", "pass rate", "P(fail) <", "virtual s", "wall ms",
         );
-        for (name, tally) in &self.tests {
+        // Part by part, as they are worked on.
+        let mut tests: Vec<(&String, &Tally)> = self.tests.iter().collect();
+        tests.sort_by_key(|(_, tally)| &tally.about.part);
+        for (name, tally) in &tests {
             let Tally { runs, failures, virtual_time, wall_time, .. } = tally;
             let _ = writeln!(
                 text,
@@ -168,7 +171,7 @@ impl Sweep {
             "P(fail) <: 95 % upper bound on the probability that a run fails (Clopper-Pearson); \
              times: mean, largest\n",
         );
-        for (name, tally) in &self.tests {
+        for (name, tally) in &tests {
             if tally.failures > 0 {
                 let _ = writeln!(text, "\n{name}: {} of {} failed", tally.failures, tally.runs);
             }

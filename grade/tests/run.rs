@@ -69,9 +69,7 @@ fn a_class_of_three() {
     let csv = fs::read_to_string(out.join("grades.csv")).unwrap();
     assert_eq!(csv.lines().count(), 4, "{csv}");
 
-    let began = Instant::now();
     assert_eq!(text(&run(&policy).stdout), printed);
-    assert!(began.elapsed() < Duration::from_mins(1));
     assert_eq!(read(&out, "ada"), ada);
 
     fs::write(path("other.toml"), "seeds = 3").unwrap();

@@ -60,10 +60,10 @@ fn the_environment_of_a_batch_system_chooses_the_shard() {
 
 #[test]
 fn a_sweep_ends_when_its_time_is_over() {
-    let began = std::time::Instant::now();
     let printed = grade_well(&["sweep", "--profile", "dev", TESTS[0], "--time", "1s"]);
-    assert!(printed.contains(" failed, cut short; 1."), "{printed}");
-    assert!(began.elapsed().as_secs() < 60);
+    let (_, after) = printed.split_once(" failed, cut short; ").expect(&printed);
+    let seconds: f64 = after.split_once(" s on ").unwrap().0.parse().unwrap();
+    assert!((1.0..60.0).contains(&seconds), "{printed}");
 }
 
 /// Whoever is impatient loses nothing.
