@@ -42,6 +42,12 @@ gradescope: ## the zip for Gradescope, target/gradescope.zip
 newcomer: ## a student's path through the hand-out, part by part, up to what is handed in (some minutes)
 	cargo test -p grade --test students -- --ignored
 
+BROWSER_PAGES ?= target/timeline-pages
+browser-tests: ## does a timeline work in a browser? Needs node and Chromium (CHROMIUM=/usr/bin/chromium)
+	cd timeline/browser && npm install --no-audit --no-fund --silent
+	timeline/browser/pages.sh $(BROWSER_PAGES)
+	node timeline/browser/run.mjs $(BROWSER_PAGES) $(if $(PICTURES),$(PICTURES))
+
 bench: ## what each operation costs, up to a pass of Lab 3 (two minutes)
 	cargo bench -p labbench -- --quiet
 
@@ -72,4 +78,4 @@ passes: ## the lines of tests that pass, as the book shows them
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep doctor mutants determinism handout gradescope newcomer bench figures book book-test figure16 experiments passes ci
+.PHONY: help $(PARTS) test lint sweep doctor mutants determinism handout gradescope newcomer bench figures book book-test browser-tests figure16 experiments passes ci

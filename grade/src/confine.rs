@@ -28,6 +28,8 @@ use nix::sys::signal::{Signal, raise};
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
+use crate::say::say;
+
 /// What a process may use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 pub struct Bounds {
@@ -157,7 +159,11 @@ pub fn probe() -> Result<Confinement> {
     serde_json::from_slice(&output.stdout).context("`grade confine --probe` says nothing")
 }
 
+/// This program's file; on Linux also if a build has replaced it since.
 fn this_program() -> Result<PathBuf> {
+    if cfg!(target_os = "linux") {
+        return Ok("/proc/self/exe".into());
+    }
     env::current_exe().context("where is this program?")
 }
 
@@ -173,7 +179,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             namespaces: system::leave_namespaces(),
             files: system::restrict_files(None, &[], &[])?,
         };
-        println(&serde_json::to_string(&confinement)?);
+        say(&format!("{}\n", serde_json::to_string(&confinement)?));
         return Ok(ExitCode::SUCCESS);
     }
     if !options.inside {
@@ -214,10 +220,6 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 fn code(status: ExitStatus) -> u8 {
     let code = status.code().or(status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
-}
-
-fn println(line: &str) {
-    crate::say::say(&format!("{line}\n"));
 }
 
 #[cfg(target_os = "linux")]

@@ -10,7 +10,7 @@
 //! ```text
 //! grade sweep 3A --runs 1000          how sure can I be of part 3A?
 //! grade merge shard-*.json            the table of a sweep that was spread over machines
-//! grade run submissions/* --out out   grades of a class
+//! grade run ../work/* --out ../graded grades of a class
 //! grade submit                        pack my work, after a look at it as the staff will see it
 //! grade handout                       the tree that students get
 //! grade gradescope                    the zip that Gradescope makes an autograder of

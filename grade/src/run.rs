@@ -8,7 +8,7 @@
 //!
 //! While the tests of one submission run, the next one is built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
@@ -110,6 +110,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         options.submissions.len() == 1 || alone.iter().all(|file| file.is_none()),
         "a file for the results of one submission, and several submissions"
     );
+    let stop = sweep::stop_at_signals()?;
     let root = workspace::find(&options.root)?;
     let policy_file = options.policy.clone().unwrap_or_else(|| root.join("grade.toml"));
     let policy = if options.policy.is_none() && !policy_file.exists() {
@@ -118,6 +119,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         Policy::read(&policy_file)?
     };
     let out = std::path::absolute(&options.out)?;
+    let build =
+        options.build.as_ref().map_or_else(|| Ok(out.join("build")), std::path::absolute)?;
+    check_places(&root, &out, &build, &options.submissions)?;
     fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
     // The secret is in there.
     fs::set_permissions(&out, Permissions::from_mode(0o700))?;
@@ -131,13 +135,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     };
     let grading = resume(&out.join("grading.json"), grading, options.secret.is_some())?;
 
-    let build = options.build.clone().unwrap_or_else(|| out.join("build"));
-    let workshop = Workshop::open(
-        &std::path::absolute(build)?,
-        pristine,
-        &grading.profile,
-        &grading.policy.limits,
-    )?;
+    let workshop = Workshop::open(&build, pristine, &grading.profile, &grading.policy.limits)?;
     let tests = suite::select(&workshop.tests, &options.tests)?;
     let terms = grading.policy.terms(&workshop.suite)?;
     let terms = terms.into_iter().filter(|terms| tests.contains(&terms.about.test)).collect();
@@ -146,11 +144,33 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     for what in confinement.missing() {
         eprintln!("not to be had here: {what}");
     }
-    let stop = sweep::stop_at_signals()?;
     let grades = Grader { options, out, grading, workshop, terms, confinement, jobs, stop: &stop }
         .grade_all()?;
     let complete = grades.iter().all(|grade| grade.complete);
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is written, and what is graded, must not be part of what it is graded with; and each submission
+/// needs a name of its own.
+fn check_places(root: &Path, out: &Path, build: &Path, submissions: &[PathBuf]) -> Result<()> {
+    let target = root.join("target");
+    let mut names = BTreeSet::from(["build".to_owned()]);
+    for path in submissions {
+        let name = Submission::name_of(path)?;
+        ensure!(!names.contains(&name), "{}: there is a `{name}` already", path.display());
+        names.insert(name);
+    }
+    let submissions: Vec<PathBuf> =
+        submissions.iter().map(std::path::absolute).collect::<Result<_, _>>()?;
+    let inside = |path: &&Path| path.starts_with(root) && !path.starts_with(&target);
+    let handed_in = submissions.iter().map(PathBuf::as_path).filter(|path| *path != root);
+    if let Some(path) = [out, build].into_iter().chain(handed_in).find(inside) {
+        bail!(
+            "{} is inside the workspace: use a folder outside, or below its target/",
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 /// Goes on with the grading that is in the folder already, if it is the same.
@@ -226,7 +246,6 @@ impl Grader<'_> {
     fn prepare(&self, path: &Path) -> Result<Ready> {
         let began = Instant::now();
         let name = Submission::name_of(path)?;
-        ensure!(name != "build", "a submission cannot be called `build`");
         let mut grade = Grade {
             submission: name.clone(),
             key: String::new(),

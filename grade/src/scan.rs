@@ -4,7 +4,7 @@
 //! back there, such as a `static` that all servers of a cluster share, is looked for in the text.
 //!
 //! The scan reads tokens, as the compiler does, not lines: comments and strings do not count, and a
-//! macro's body does. Names are judged by a list of what may be used ([`ALLOWED`]), so a way that nobody
+//! macro's body does. Names are judged by a list of what may be used (`ALLOWED`), so a way that nobody
 //! thought of is found too. It is not a proof: see "what cannot be stopped" in `grade/README.md`.
 
 use std::collections::BTreeSet;

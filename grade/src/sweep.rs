@@ -86,6 +86,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             None => Shard::WHOLE,
         },
     };
+    let stop = stop_at_signals()?;
     ensure!(options.runs != Some(0), "--runs 0 runs nothing");
     let runs = options.runs.or(options.time.is_none().then_some(RUNS));
     let root = workspace::find(&options.root)?;
@@ -94,7 +95,6 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let tests = suite::select(&binary.graded()?, &options.tests)?;
     let abouts = process::describe(binary.command(), &tests)?;
 
-    let stop = stop_at_signals()?;
     let sweep = Sweep::new(Plan { sources, runs }, shard, &abouts);
     let deck = Deck { abouts: &abouts, shard, runs, next: Mutex::new((0, 0)) };
     let jobs = parallel::jobs(options.jobs);

@@ -80,6 +80,33 @@ fn a_class_of_three() {
     assert!(!other.status.success() && said.contains("is of another grading"), "{said}");
 }
 
+#[test]
+fn what_makes_no_sense_is_said() {
+    let ada = scratch("no-sense").join("ada");
+    submission(&ada, &["raft"]);
+    let ada = ada.to_str().unwrap();
+    for (arguments, said) in [
+        (
+            vec![ada, "--out", "graded"],
+            "/graded is inside the workspace: use a folder outside, or below its target/",
+        ),
+        (vec![ada, ada, "--out", "/tmp/x"], "/ada: there is a `ada` already"),
+        (
+            vec![ada, ".", "--out", "/tmp/x", "--junit", "/tmp/x.xml"],
+            "a file for the results of one submission, and several submissions",
+        ),
+        (
+            vec![ada, "--out", "/tmp/x", "--policy", "/none"],
+            "/none: No such file or directory (os error 2)",
+        ),
+    ] {
+        let output = grade(&[&["run"], &arguments[..]].concat());
+        let printed = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{printed}");
+        assert!(printed.starts_with("grade: ") && printed.trim_end().ends_with(said), "{printed}");
+    }
+}
+
 /// What was graded before an interruption stays graded, and counts.
 #[test]
 fn an_interrupted_grading_goes_on_where_it_was() {

@@ -5,9 +5,14 @@
 mod common;
 
 use std::fs;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use common::{grade, grade_well, root, scratch, text};
 use grade::tally::{Sweep, Times};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const TESTS: [&str; 2] = ["3A::initial_election", "3A::re_election"];
 
@@ -44,7 +49,7 @@ fn merged_shards_equal_the_sweep_in_one_piece() {
 
 #[test]
 fn the_environment_of_a_batch_system_chooses_the_shard() {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_grade"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_grade"));
     command.args(["sweep", "--profile", "dev", "--runs", "4", TESTS[0]]).current_dir(root());
     command.envs([("SLURM_ARRAY_TASK_ID", "1"), ("SLURM_ARRAY_TASK_COUNT", "4")]);
     let output = command.output().unwrap();
@@ -59,6 +64,31 @@ fn a_sweep_ends_when_its_time_is_over() {
     let printed = grade_well(&["sweep", "--profile", "dev", TESTS[0], "--time", "1s"]);
     assert!(printed.contains(" failed, cut short; 1."), "{printed}");
     assert!(began.elapsed().as_secs() < 60);
+}
+
+/// Whoever is impatient loses nothing.
+#[test]
+fn a_signal_ends_it_with_the_table_so_far() {
+    let out = scratch("signal").join("sweep.json");
+    grade_well(&["list", TESTS[0]]); // builds what the sweep needs
+    let child = Command::new(env!("CARGO_BIN_EXE_grade"))
+        .args(["sweep", "--profile", "dev", "--runs", "1000000", TESTS[0], "--out"])
+        .arg(&out)
+        .current_dir(root())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // By then it has begun.
+    thread::sleep(Duration::from_secs(10));
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let printed = text(&output.stdout);
+    assert!(printed.contains(" failed, cut short; "), "{printed}");
+    assert_eq!(text(&output.stderr), "", "no progress where there is no terminal");
+    let sweep = read(&out);
+    let runs = sweep.tests["raft_3A::initial_election"].runs;
+    assert!(sweep.cut_short && (1..1_000_000).contains(&runs), "{runs}");
 }
 
 #[test]

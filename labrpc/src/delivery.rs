@@ -73,6 +73,15 @@ struct Message {
     /// Who waits for the answer: nobody, if this is a second copy or a late request.
     call: Option<CallKey>,
     bytes: Vec<u8>,
+    /// What is in it, as text, if that is asked for.
+    content: Option<Arc<str>>,
+}
+
+/// A request or a reply, ready to travel.
+pub(crate) struct Encoded {
+    pub(crate) bytes: Vec<u8>,
+    /// The same as text, if that is asked for.
+    pub(crate) content: Option<Arc<str>>,
 }
 
 /// Sends a request; `answer` will be used or dropped. `connected` is false if the caller is dead.
@@ -80,10 +89,11 @@ pub(crate) fn send(
     network: Arc<Shared>,
     route: &Arc<Route>,
     method: &'static str,
-    bytes: Vec<u8>,
+    request: Encoded,
     answer: oneshot::Sender<Answer>,
     connected: bool,
 ) {
+    let Encoded { bytes, content } = request;
     let mut state = network.state.lock();
     let number = state.stats.requests;
     state.stats.requests += 1;
@@ -105,7 +115,8 @@ pub(crate) fn send(
     state.stats.duplicates += u64::from(duplicate.is_some());
     drop(state);
 
-    let message = Message { network, route: route.clone(), method, number, call: Some(key), bytes };
+    let (route, call) = (route.clone(), Some(key));
+    let message = Message { network, route, method, number, call, bytes, content };
     message.show(NetEventKind::RequestSent);
     if !has_path {
         message.show(NetEventKind::NoPath);
@@ -140,8 +151,8 @@ pub(crate) fn tell_doomed(network: &Arc<Shared>, doomed: Vec<CallKey>) {
         let stream = state.link(route.there).streams.notices;
         drop(state);
         let network = network.clone();
-        let message =
-            Message { network, route, method, number, call: Some(key), bytes: Vec::new() };
+        let (call, bytes, content) = (Some(key), Vec::new(), None);
+        let message = Message { network, route, method, number, call, bytes, content };
         message.show(NetEventKind::CutOff);
         message.answer_later(notice_delay(stream, request), Answer::NoReply);
     }
@@ -317,6 +328,7 @@ impl Message {
             to: &self.route.to_name,
             method: self.method,
             bytes: self.bytes.len(),
+            content: self.content.as_deref(),
         });
     }
 }
@@ -332,11 +344,13 @@ impl Execution {
     /// Runs the handler, in a task of the server's node.
     fn execute(mut self, index: usize) {
         let Some(request) = &self.message else { return };
-        let result = self.server.service.handle(index, &request.bytes);
+        let with_content = request.network.watch.shows_contents();
+        let result = self.server.service.handle(index, &request.bytes, with_content);
         let Some(mut message) = self.message.take() else { return };
         match result {
             Ok(reply) => {
-                message.bytes = reply;
+                message.bytes = reply.bytes;
+                message.content = reply.content;
                 message.send_reply(self.server.clone());
             }
             Err(undecodable) => message.refuse(Refusal::Request(undecodable)),

@@ -4,7 +4,8 @@ use labrt::{node::Node, oneshot};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    delivery::{self, Answer, Refusal, Shared},
+    content,
+    delivery::{self, Answer, Encoded, Refusal, Shared},
     state::Route,
 };
 
@@ -64,9 +65,10 @@ impl ClientEnd {
             return Err(NoReply);
         };
         let (sender, receiver) = oneshot::channel();
-        let bytes = labgob::to_bytes(request);
+        let content = network.watch.shows_contents().then(|| content::show(request));
+        let request = Encoded { bytes: labgob::to_bytes(request), content };
         let connected = self.owner.is_alive();
-        delivery::send(network, &self.route, R::METHOD, bytes, sender, connected);
+        delivery::send(network, &self.route, R::METHOD, request, sender, connected);
         match receiver.wait() {
             Some(Answer::Reply(bytes)) => match labgob::from_bytes(&bytes) {
                 Ok(reply) => Ok(reply),

@@ -62,6 +62,7 @@
 
 mod calls;
 mod conditions;
+mod content;
 mod delivery;
 mod end;
 mod fate;

@@ -139,6 +139,12 @@ impl Network {
     pub fn observe(&self, observer: impl Fn(&NetEvent<'_>) + Send + Sync + 'static) {
         self.shared.watch.observe(Arc::new(observer));
     }
+
+    /// From now on events have the contents of the messages, as text ([`NetEvent::content`]). That
+    /// takes some microseconds a message, and changes nothing of the run.
+    pub fn show_contents(&self) {
+        self.shared.watch.show_contents();
+    }
 }
 
 impl fmt::Debug for Network {

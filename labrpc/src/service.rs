@@ -2,7 +2,7 @@ use std::{any::type_name, fmt, panic::Location, sync::Arc};
 
 use labgob::DecodeError;
 
-use crate::Rpc;
+use crate::{Rpc, content, delivery::Encoded};
 
 /// What a server answers: one handler for each method.
 ///
@@ -47,8 +47,8 @@ pub(crate) struct HandlerTask {
     pub(crate) at: &'static Location<'static>,
 }
 
-/// From the bytes of a request to those of its reply.
-type Handler = dyn Fn(&[u8]) -> Result<Vec<u8>, Undecodable> + Send + Sync;
+/// From the bytes of a request to its reply, with its text if that is asked for.
+type Handler = dyn Fn(&[u8], bool) -> Result<Encoded, Undecodable> + Send + Sync;
 
 /// The bytes of a request are not what its handler takes.
 #[derive(Debug)]
@@ -72,8 +72,12 @@ impl Service {
     #[must_use]
     #[track_caller]
     pub fn on<R: Rpc>(self, handler: impl Fn(R) -> R::Reply + Send + Sync + 'static) -> Service {
-        let handle = move |bytes: &[u8]| match labgob::from_bytes::<R>(bytes) {
-            Ok(request) => Ok(labgob::to_bytes(&handler(request))),
+        let handle = move |bytes: &[u8], with_content: bool| match labgob::from_bytes::<R>(bytes) {
+            Ok(request) => {
+                let reply = handler(request);
+                let content = with_content.then(|| content::show(&reply));
+                Ok(Encoded { bytes: labgob::to_bytes(&reply), content })
+            }
             Err(error) => Err(Undecodable { expected: type_name::<R>(), error }),
         };
         let task = HandlerTask { name: R::METHOD.into(), at: Location::caller() };
@@ -113,8 +117,13 @@ impl Service {
     }
 
     /// Runs the handler in that place.
-    pub(crate) fn handle(&self, position: usize, request: &[u8]) -> Result<Vec<u8>, Undecodable> {
-        (self.methods[position].handle)(request)
+    pub(crate) fn handle(
+        &self,
+        position: usize,
+        request: &[u8],
+        with_content: bool,
+    ) -> Result<Encoded, Undecodable> {
+        (self.methods[position].handle)(request, with_content)
     }
 }
 

@@ -29,6 +29,9 @@ pub struct NetEvent<'a> {
     pub method: &'static str,
     /// Length of the message that the event is about, in bytes.
     pub bytes: usize,
+    /// What is in it, for people: JSON, cut where it is long. Only if that is asked for, by
+    /// [`Network::show_contents`](crate::Network::show_contents).
+    pub content: Option<&'a str>,
 }
 
 /// The kinds of [`NetEvent`].
@@ -88,12 +91,24 @@ pub(crate) struct Watch {
     /// Are there observers? Read for every message, so not behind their lock.
     observed: AtomicBool,
     observers: RwLock<Vec<Arc<Observer>>>,
+    /// Are events to have the messages' contents?
+    contents: AtomicBool,
 }
 
 impl Watch {
     pub(crate) fn observe(&self, observer: Arc<Observer>) {
         self.observers.write().push(observer);
         self.observed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn show_contents(&self) {
+        self.contents.store(true, Ordering::Release);
+    }
+
+    /// Are the messages' contents asked for?
+    #[inline]
+    pub(crate) fn shows_contents(&self) -> bool {
+        self.contents.load(Ordering::Acquire)
     }
 
     /// Shows the event that `event` makes, if anybody looks.

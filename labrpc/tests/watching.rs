@@ -80,3 +80,29 @@ fn an_observer_sees_every_event_in_order_of_time() {
         );
     });
 }
+
+#[test]
+fn contents_are_shown_to_those_who_ask() {
+    on_both_engines(5, || {
+        let pair = pair();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink = seen.clone();
+        pair.network.observe(move |event| {
+            let content = event.content.map(str::to_owned);
+            sink.lock().push((event.kind, content));
+        });
+        pair.end.call(&Length("abc".to_owned())).expect("all is well");
+        assert!(seen.lock().drain(..).all(|(_, content)| content.is_none()));
+
+        pair.network.show_contents();
+        pair.end.call(&Length("abc".to_owned())).expect("all is well");
+        let content = |text: &str| Some(text.to_owned());
+        let expected = [
+            (NetEventKind::RequestSent, content("\"abc\"")),
+            (NetEventKind::RequestDelivered, content("\"abc\"")),
+            (NetEventKind::ReplySent, content("3")),
+            (NetEventKind::ReplyDelivered, content("3")),
+        ];
+        assert_eq!(*seen.lock(), expected);
+    });
+}

@@ -62,6 +62,7 @@ mod live;
 mod mode;
 pub mod node;
 pub mod oneshot;
+mod peek;
 pub mod rand;
 mod real;
 mod scheduler;

@@ -13,6 +13,7 @@ use rand::{Rng as _, SeedableRng, TryRng};
 
 use crate::kernel;
 use crate::mode::{Mode, mode};
+use crate::peek;
 use crate::real;
 
 /// A generator with a fixed algorithm (Xoshiro256++): the same numbers in every release.
@@ -79,7 +80,7 @@ impl Stream {
 pub fn stream(name: &str) -> Stream {
     let seed = match mode() {
         Mode::Real => real::seed(),
-        Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.seed()),
+        Mode::Simulated | Mode::Peeking | Mode::Outside => kernel::with(|kernel| kernel.seed()),
     };
     Stream::new(seed, name)
 }
@@ -118,6 +119,7 @@ impl TryRng for NodeRng {
 fn with_node_rng<R>(draw: impl FnOnce(&mut Rng) -> R) -> R {
     match mode() {
         Mode::Real => real::with_node_rng(draw),
+        Mode::Peeking => peek::give_up(),
         Mode::Simulated | Mode::Outside => kernel::with(|kernel| draw(kernel.node_rng())),
     }
 }

@@ -17,6 +17,8 @@ use crate::real;
 use crate::scheduler::Scheduler;
 use crate::watchdog::{Beacon, Watchdog};
 
+pub use crate::peek::peek;
+
 /// How to run a simulation. Take [`Config::with_seed`] and change what you need.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -389,6 +391,6 @@ pub fn waitables() -> Option<usize> {
 pub fn elapsed() -> Duration {
     Duration::from_nanos(match mode() {
         Mode::Real => real::now(),
-        Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.now()),
+        Mode::Simulated | Mode::Peeking | Mode::Outside => kernel::with(|kernel| kernel.now()),
     })
 }

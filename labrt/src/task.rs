@@ -11,6 +11,7 @@ use std::thread;
 use crate::backend::{self, Job, Signal};
 use crate::kernel::{self, Kernel, NodeId, Park, State};
 use crate::mode::{Mode, mode};
+use crate::peek;
 use crate::real;
 
 /// What a killed task unwinds with.
@@ -42,7 +43,7 @@ pub(crate) fn job(body: impl FnOnce() + Send + 'static) -> Job {
         {
             match mode() {
                 Mode::Real => real::fail_with_panic(payload),
-                Mode::Simulated | Mode::Outside => {
+                Mode::Simulated | Mode::Peeking | Mode::Outside => {
                     kernel::with(|kernel| kernel.fail_with_panic(payload));
                 }
             }
@@ -65,6 +66,7 @@ pub(crate) fn spawn_detached(
     at: &'static Location<'static>,
     body: impl FnOnce() + Send + 'static,
 ) {
+    peek::must_not_be_needed();
     let job = job(body);
     if mode() == Mode::Real {
         return real::spawn(node, name, at, job);
@@ -97,6 +99,7 @@ fn end_this_task() {
 /// In an event, which must not block. Unwinds if the task is killed.
 #[track_caller]
 pub(crate) fn park(wait: &Park<'_>) -> Woken {
+    peek::must_not_be_needed();
     if must_not_block() {
         kernel::with(Kernel::forget_park_ref);
         return Woken::Refused;
@@ -131,6 +134,7 @@ pub(crate) fn give_way() {
 }
 
 fn let_others_run(of_its_own_will: bool) {
+    peek::must_not_be_needed();
     if kernel::with(|kernel| kernel.in_task()) && !must_not_block() {
         unwind_if_condemned();
         kernel::with(|kernel| kernel.begin_yield(of_its_own_will));
@@ -142,8 +146,10 @@ fn let_others_run(of_its_own_will: bool) {
 #[inline]
 #[track_caller]
 pub(crate) fn preemption_point() {
-    if mode() == Mode::Real {
-        return real::checkpoint();
+    match mode() {
+        Mode::Real => return real::checkpoint(),
+        Mode::Peeking => peek::give_up(),
+        Mode::Simulated | Mode::Outside => {}
     }
     match kernel::with(Kernel::operation) {
         Ok(false) => {}
@@ -207,6 +213,7 @@ pub(crate) fn visit<T>(node: NodeId, f: impl FnOnce() -> T) -> Result<T, NodeIsD
     if mode() == Mode::Real {
         return real::visit(node, f).ok_or(NodeIsDead);
     }
+    peek::must_not_be_needed();
     let entered = kernel::with(|kernel| {
         let alive = kernel.is_alive(node);
         if alive && let Some(task) = kernel.current_mut() {

@@ -229,3 +229,47 @@ fn simulations_run_side_by_side() {
     assert_eq!(alone, together);
     assert!(!sim::active());
 }
+
+/// Whoever looks changes nothing: not which task runs next, not what is drawn, not the time.
+#[test]
+fn a_look_leaves_no_trace() {
+    let trace = |looks: bool| {
+        let outcome = sim::run(
+            Config { preempt: Preempt::Probability(0.5), ..Config::with_seed(3) },
+            move || {
+                let shared = Arc::new(Mutex::new(0));
+                let tasks: Vec<_> = (0..4)
+                    .map(|_| {
+                        let shared = Arc::clone(&shared);
+                        thread::spawn(move || {
+                            for _ in 0..20 {
+                                *shared.lock() += 1;
+                                if looks {
+                                    assert!(sim::peek(|| *shared.lock()).is_none_or(|n| n <= 80));
+                                    assert_eq!(sim::peek(thread::yield_now), None);
+                                    assert_eq!(
+                                        sim::peek(|| labrt::rand::rng().random::<u64>()),
+                                        None
+                                    );
+                                    assert_eq!(sim::peek(|| drop(thread::spawn(|| ()))), None);
+                                    assert_eq!(
+                                        sim::peek(|| -> u32 { panic!("nobody hears of this") }),
+                                        None
+                                    );
+                                }
+                            }
+                        })
+                    })
+                    .collect();
+                for task in tasks {
+                    task.join().unwrap();
+                }
+                assert_eq!(sim::peek(|| *shared.lock()), Some(80));
+            },
+        );
+        assert!(outcome.result.is_ok());
+        outcome.report
+    };
+    assert_eq!(trace(false), trace(true));
+    assert_eq!(sim::peek(|| 1), None, "outside a run there is nothing to look at");
+}

@@ -14,7 +14,7 @@ use std::{
 };
 
 use labgob::Bytes;
-use raftapi::{ApplyMsg, LogIndex, Persister, RaftView, RoleView, ServerId, Term};
+use raftapi::{ApplyMsg, FollowerView, LogIndex, Persister, RaftView, RoleView, ServerId, Term};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 use tracing::debug;
 
@@ -216,6 +216,17 @@ impl State {
             entries: entries.iter().map(|entry| entry.term).collect(),
             commit: self.commit,
             applied: self.applied,
+            followers: self.followers_view(),
         }
+    }
+
+    fn followers_view(&self) -> Vec<FollowerView> {
+        let Role::Leader { followers } = &self.role else { return Vec::new() };
+        let view = |(&server, progress): (&ServerId, &Progress)| FollowerView {
+            server,
+            next: progress.next_index,
+            matched: progress.match_index,
+        };
+        followers.iter().map(view).collect()
     }
 }

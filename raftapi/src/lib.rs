@@ -41,4 +41,4 @@ mod view;
 pub use apply::{ApplyMsg, NotLeader};
 pub use id::{EntryId, LogIndex, ServerId, Term};
 pub use persister::{Persister, SnapshotWrite};
-pub use view::{RaftView, RoleView};
+pub use view::{FollowerView, RaftView, RoleView};

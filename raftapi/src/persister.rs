@@ -50,7 +50,7 @@ struct Saved {
     snapshots: u64,
     /// A copy was made, so this is the disk of a dead server.
     sealed: bool,
-    on_save: Option<Arc<OnSave>>,
+    on_save: Vec<Arc<OnSave>>,
 }
 
 impl Persister {
@@ -78,7 +78,7 @@ impl Persister {
             saved.on_save.clone()
         };
         // Without the lock, so that the callback can read what was saved.
-        if let Some(on_save) = on_save {
+        for on_save in on_save {
             on_save(self);
         }
     }
@@ -105,7 +105,7 @@ impl Persister {
 
     /// For the tester: the disk that the next incarnation of this server starts from.
     ///
-    /// It has the same contents, number of saves, and callback. This one is sealed: it can still
+    /// It has the same contents, number of saves, and callbacks. This one is sealed: it can still
     /// be read, but nothing saved to it from now on has any effect, here or there.
     #[must_use]
     pub fn copy(&self) -> Persister {
@@ -126,12 +126,12 @@ impl Persister {
     }
 
     /// For the tester: calls `callback` after each save, with this persister, in the task that
-    /// saved. It replaces an earlier callback, and copies inherit it.
+    /// saved, after earlier callbacks. Copies inherit it.
     ///
     /// The callback may read the persister. It must not block, nor call into the Raft that saves,
     /// which holds its lock.
     pub fn on_save(&self, callback: impl Fn(&Persister) + Send + Sync + 'static) {
-        self.saved.lock().on_save = Some(Arc::new(callback));
+        self.saved.lock().on_save.push(Arc::new(callback));
     }
 }
 

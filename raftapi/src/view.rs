@@ -21,6 +21,19 @@ pub struct RaftView {
     pub commit: LogIndex,
     /// Highest index handed over for the service; at most `commit`.
     pub applied: LogIndex,
+    /// On a leader, how far it believes each other server to be; it may be left empty.
+    pub followers: Vec<FollowerView>,
+}
+
+/// How far a leader believes another server to be (Raft Figure 2, "Volatile state on leaders").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FollowerView {
+    /// Whom this is about.
+    pub server: ServerId,
+    /// Index of the next entry to send to it.
+    pub next: LogIndex,
+    /// Highest index known to be stored there.
+    pub matched: LogIndex,
 }
 
 /// What a server does in a term (Raft Figure 4).
@@ -68,6 +81,7 @@ mod tests {
             entries: vec![Term(2), Term(4)],
             commit: LogIndex(11),
             applied: LogIndex(10),
+            followers: Vec::new(),
         };
         let found = [9, 10, 11, 12, 13].map(|index| view.term_at(LogIndex(index)));
         assert_eq!(found, [None, Some(Term(2)), Some(Term(2)), Some(Term(4)), None]);

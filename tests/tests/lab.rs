@@ -28,6 +28,10 @@ mod raft_3D;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 #[path = "lab/child.rs"]
 mod child;
+/// Tests of the timeline's recorder.
+#[expect(clippy::unwrap_used, reason = "as above")]
+#[path = "lab/recorder.rs"]
+mod recorder;
 /// Tests of the tester itself.
 #[expect(clippy::unwrap_used, reason = "as above")]
 #[path = "lab/tester.rs"]

@@ -11,6 +11,7 @@ use super::MutexGuard;
 use crate::kernel::{self, Key, Kind, Park};
 use crate::live::Live;
 use crate::mode::{Mode, mode};
+use crate::peek;
 use crate::real;
 use crate::task::{Woken, park, preemption_point};
 use crate::time::Instant;
@@ -110,6 +111,7 @@ impl Condvar {
             }
             return false;
         }
+        peek::must_not_be_needed();
         let key = self.key();
         let woken = kernel::with(|kernel| kernel.wake_one(key));
         preemption_point();
@@ -122,6 +124,7 @@ impl Condvar {
             let waiters = std::mem::take(&mut *self.waiters.lock());
             return waiters.into_iter().filter(|waiter| waiter.send(()).is_ok()).count();
         }
+        peek::must_not_be_needed();
         let key = self.key();
         let woken = kernel::with(|kernel| kernel.wake_all(key));
         preemption_point();

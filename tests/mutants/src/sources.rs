@@ -13,7 +13,7 @@ pub(crate) struct Sources {
 }
 
 /// Not copied: results of builds, and what no build reads.
-const SKIPPED: [&str; 5] = ["target", ".git", ".ci", "wrong", "right"];
+const SKIPPED: [&str; 6] = ["target", ".git", ".ci", "browser", "wrong", "right"];
 
 /// What no graded test depends on: their results stay good when these change.
 const ASIDE: [&str; 6] = [

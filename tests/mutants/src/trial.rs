@@ -148,6 +148,7 @@ impl Workshop {
             .args(["--test-threads", &plan.threads.to_string()])
             .env("LAB_RUNS", runs.to_string())
             .env("LAB_RECORDS", &records)
+            .env("LAB_TRACE", "never")
             .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(|e| e.to_string())?)

@@ -15,6 +15,7 @@ use raftapi::{EntryId, Persister, ServerId, Term};
 
 use crate::checker::{Checker, Measures};
 use crate::log;
+use crate::recorder::Recorder;
 use crate::report::Failure;
 use crate::service::Service;
 use crate::stall::{Stall, Stalls};
@@ -93,6 +94,7 @@ struct Shared {
     tester: Node,
     servers: Mutex<Vec<Server>>,
     commands: AtomicU64,
+    recorder: Recorder,
 }
 
 struct Server {
@@ -124,7 +126,7 @@ impl Incarnation {
 
 impl Cluster {
     /// Starts the servers, then connects them.
-    pub(crate) fn start_up(setup: Setup, measures: Arc<Measures>) -> Cluster {
+    pub(crate) fn start_up(setup: Setup, measures: Arc<Measures>, recorder: &Recorder) -> Cluster {
         let network = Network::new();
         network.set_conditions(setup.hardships(setup.conditions));
         let empty = || Server {
@@ -145,13 +147,19 @@ impl Cluster {
                 tester: Node::current(),
                 servers: Mutex::new((0..setup.servers).map(|_| empty()).collect()),
                 commands: AtomicU64::new(0),
+                recorder: recorder.clone(),
             }),
         };
+        recorder.watch_network(&cluster.shared.network);
+        for server in cluster.servers() {
+            recorder.watch_saves(server, &cluster.persister(server));
+        }
         let watched = cluster.clone();
         let calls = Arc::clone(&cluster.shared.calls);
         let measures = &cluster.shared.measures;
         watch::start(&cluster.shared.network, measures, calls, move |server, also_log| {
             watched.look(server);
+            watched.shared.recorder.look(server);
             if also_log {
                 watched.look_at_log(server);
             }
@@ -261,10 +269,14 @@ impl Cluster {
 
     fn set_links(&self, one: ServerId, other: ServerId, up: bool) {
         if one != other {
-            let (one, other) = (one.to_string(), other.to_string());
-            self.shared.network.set_link(&one, &other, up);
-            self.shared.network.set_link(&other, &one, up);
+            self.set_link(one, other, up);
+            self.set_link(other, one, up);
         }
+    }
+
+    fn set_link(&self, from: ServerId, to: ServerId, up: bool) {
+        self.shared.recorder.link(from, to, up);
+        self.shared.network.set_link(&from.to_string(), &to.to_string(), up);
     }
 
     /// Connects these servers, one after the other.
@@ -346,6 +358,10 @@ impl Cluster {
         &self.shared.network
     }
 
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.shared.recorder
+    }
+
     pub(crate) fn setup(&self) -> &Setup {
         &self.shared.setup
     }
@@ -400,6 +416,7 @@ impl Cluster {
             history.elections.crashed(server, now);
             Ok(())
         });
+        shared.recorder.crashes(server);
         // The API's `kill` is told, as in the original, but the server is gone whatever it does.
         let _ = dying.node.run(|| dying.kill());
         dying.node.kill();
@@ -421,6 +438,7 @@ impl Cluster {
             self.servers().map(|peer| shared.network.end(&node, &peer.to_string())).collect();
         let persister = self.persister(server);
         let incarnation = node.incarnation();
+        shared.recorder.started(server);
         shared.checker.tell(|history, now| {
             history.elections.started(server, incarnation);
             match shared.setup.service {
@@ -445,6 +463,7 @@ impl Cluster {
         });
         // If a nemesis strikes, it is dead already: it saves something at its start.
         let Ok((raft, kv, service)) = started else { return };
+        shared.recorder.runs(server, &raft);
         shared.network.serve(&node, service);
         shared.servers.lock()[server.0].running = Some(Incarnation { node, raft, kv });
         self.look(server);
@@ -470,6 +489,7 @@ impl Cluster {
             raft: raft.clone(),
             persister,
             checker: Arc::clone(&shared.checker),
+            recorder: shared.recorder.clone(),
             stalls: Arc::clone(&shared.stalls),
             takes_snapshots,
         };
@@ -535,6 +555,7 @@ impl Cluster {
         }
         if let Ok(id) = answer {
             tracing::info!(target: log::START, "{server} takes {} as {id}", show(command));
+            self.shared.recorder.command(server, id, command);
             self.checker().tell(|history, _| history.applied.accepted(call, server, id));
             Some(id)
         } else {

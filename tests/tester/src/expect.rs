@@ -36,6 +36,7 @@ impl Cluster {
     /// Waits, at most about 5 s, until a connected server leads, and returns the leader of the
     /// newest term. The first look comes after half a second: time for an old leader to be deposed.
     pub fn expect_one_leader(&self) -> ServerId {
+        let _checking = self.recorder().check("one leader");
         for _ in 0..LEADER_ROUNDS {
             let now = u64::try_from(sim::elapsed().as_nanos()).unwrap_or(u64::MAX);
             let half_a_second = stream("test/leader").at(now).random_range(450..550);
@@ -51,6 +52,7 @@ impl Cluster {
     /// Waits until a leader has led for so long that every message of its election has arrived, at
     /// most about 6 s. From then on a right leader stays for as long as nothing fails.
     pub fn expect_settled_leader(&self) -> ServerId {
+        let _checking = self.recorder().check("a leader that stays");
         for _ in 0..LEADER_ROUNDS {
             let leader = self.expect_one_leader();
             let before = self.leader_now();
@@ -73,6 +75,7 @@ impl Cluster {
 
     /// Checks that no connected server claims to lead.
     pub fn expect_no_leader(&self) {
+        let _checking = self.recorder().check("no leader");
         if let Some((term, leader)) = self.leader_now() {
             let connected = self.connected();
             Failure::safety("a leader without a majority")
@@ -90,6 +93,7 @@ impl Cluster {
 
     /// Checks that all connected servers are in one term, and returns it.
     pub fn expect_same_term(&self) -> Term {
+        let _checking = self.recorder().check("all in one term");
         let states = self.states();
         let mut terms: Vec<Term> = states.iter().map(|(_, term, _)| *term).collect();
         terms.dedup();
@@ -105,6 +109,7 @@ impl Cluster {
 
     /// Lets so much time pass, in which the leader and the term must stay as they are.
     pub fn expect_stable(&self, leader: ServerId, length: Duration) {
+        let _checking = self.recorder().check(format!("{leader} leads for {}", span(length)));
         let before = self.expect_same_term();
         let newest = |cluster: &Cluster| cluster.checker().ask(|h| h.elections.newest_term());
         let deadline = Instant::now() + length;
@@ -134,6 +139,7 @@ impl Cluster {
     /// Waits for a settled leader, and lets so much time pass in silence: the leader must stay, and
     /// send each follower at most 25 requests a second.
     pub fn expect_idle(&self, length: Duration) {
+        let _checking = self.recorder().check(format!("heartbeats only, for {}", span(length)));
         let leader = self.expect_settled_leader();
         let before = self.requests_served();
         self.expect_stable(leader, length);
@@ -154,6 +160,7 @@ impl Cluster {
     /// holds all entries is sent none again.
     pub fn expect_silence(&self, length: Duration, look_at: &str) {
         const HEARTBEAT_BYTES: u64 = 200;
+        let _checking = self.recorder().check(format!("silence, for {}", span(length)));
         let before = self.stats().bytes;
         time::sleep(length);
         let followers = self.len() as u64 - 1;
@@ -173,6 +180,7 @@ impl Cluster {
 
     /// Checks that no server ever applied this index.
     pub fn expect_nothing_at(&self, index: LogIndex) {
+        let _checking = self.recorder().check(format!("nothing at {index}"));
         let first = self.checker().ask(|history| {
             let first = history.applied.first(index);
             first.zip(history.applied.at(index).cloned())
@@ -199,6 +207,7 @@ impl Cluster {
         servers: usize,
         deadline: Duration,
     ) -> LogIndex {
+        let _checking = self.recorder().check(format!("agreement on {}", show(command)));
         self.agree(command, servers, true, deadline)
     }
 
@@ -210,6 +219,7 @@ impl Cluster {
 
     /// The same for a given command.
     pub fn expect_agreement_at_once_on(&self, command: &Bytes, servers: usize) -> LogIndex {
+        let _checking = self.recorder().check(format!("agreement at once on {}", show(command)));
         self.agree(command, servers, false, AGREEMENT)
     }
 
@@ -252,6 +262,7 @@ impl Cluster {
 
     /// Waits until so many servers that are up have applied this index, at most 31 s.
     pub fn expect_applied(&self, index: LogIndex, servers: usize) {
+        let _checking = self.recorder().check(format!("{index} on {servers} servers"));
         if !self.applied_within(index, servers, APPLY) {
             let progress: Vec<String> = self
                 .servers()
@@ -284,6 +295,7 @@ impl Cluster {
     /// As [`expect_applied`](Self::expect_applied), but gives up when any server is in a newer term
     /// than `term`: then the entry may be gone, and `None` is returned.
     pub fn expect_applied_in(&self, term: Term, index: LogIndex, servers: usize) -> Option<Bytes> {
+        let _checking = self.recorder().check(format!("{index} of {term} on {servers} servers"));
         let deadline = Instant::now() + APPLY;
         while !self.applied_within(index, servers, Duration::from_millis(20)) {
             if self.newest_term() > term {
@@ -306,6 +318,7 @@ impl Cluster {
 
     /// A server must take a new command.
     pub fn expect_accepted(&self, server: ServerId) -> EntryId {
+        let _checking = self.recorder().check(format!("{server} takes a command"));
         self.propose(server).unwrap_or_else(|| {
             let state = self.look(server);
             Failure::liveness("a leader refused a command")

@@ -18,6 +18,7 @@ use crate::checker::Measures;
 use crate::cluster::{Cluster, ServiceKind, Setup, UNRELIABLE};
 use crate::kv::KvCluster;
 use crate::log;
+use crate::recorder::{self, Recorder, Subject};
 use crate::report::{Failure, Verdict};
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
@@ -187,6 +188,9 @@ impl Lab {
                     fail()
                 }
             }
+            for (what, path) in record.artefacts.iter().filter(|_| record.report.is_none()) {
+                eprintln!("  {what:<10} {path}");
+            }
             records.push(record);
         }
         if records.iter().any(|record| record.verdict != Verdict::Pass) {
@@ -217,9 +221,9 @@ impl Lab {
         };
         let body = {
             let (measures, story) = (Arc::clone(&measures), Arc::clone(story));
-            move || {
+            move |recorder: &Recorder| {
                 measures.reset();
-                let cluster = Cluster::start_up(self.setup, Arc::clone(&measures));
+                let cluster = Cluster::start_up(self.setup, Arc::clone(&measures), recorder);
                 story(&cluster, &measures);
                 cluster.finish();
             }
@@ -227,12 +231,18 @@ impl Lab {
         #[expect(clippy::disallowed_methods, reason = "wall time, outside the run")]
         let began = Instant::now();
         let outcome = if settings.check_determinism {
-            sim::check_determinism(&config, body)
+            let body = body.clone();
+            sim::check_determinism(&config, move || body(&Recorder::default()))
         } else {
-            Ok(sim::run(config, body))
+            let body = body.clone();
+            Ok(sim::run(config.clone(), move || body(&Recorder::default())))
         };
         let wall = began.elapsed();
 
+        let ended = match &outcome {
+            Ok(Outcome { result: Err(end), .. }) => Some(end.at),
+            _ => None,
+        };
         let (failure, signature, report) = match outcome {
             Ok(Outcome { result: Ok(()), report }) => {
                 let operations = match self.setup.service {
@@ -253,8 +263,20 @@ impl Lab {
                 (Some(failure), Some(signature), sim::Report::default())
             }
         };
+        let is_drawn =
+            settings.engine == Engine::Simulated && settings.timelines.include(failure.is_some());
+        let timeline = is_drawn.then(|| {
+            let failed = failure.as_ref().map(|failure| {
+                let at = ended.unwrap_or(report.virtual_time);
+                (failure.verdict, failure.report(again.clone()), at)
+            });
+            let (title, servers, trace) = (self.title, self.setup.servers, report.trace_hash);
+            let subject =
+                Subject { test: name, title, seed: seed.to_string(), servers, trace, failed };
+            recorder::draw(&config, &subject, body)
+        });
         let attachments = failure.iter().flat_map(|failure| &failure.attachments);
-        let artefacts = artefacts::write(name, seed, attachments);
+        let artefacts = artefacts::write(name, seed, attachments.chain(&timeline));
         Record {
             test: name.to_owned(),
             part: self.part.to_owned(),

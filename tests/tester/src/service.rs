@@ -11,6 +11,7 @@ use raft::Raft;
 use raftapi::{ApplyMsg, EntryId, LogIndex, Persister, ServerId};
 
 use crate::checker::Checker;
+use crate::recorder::Recorder;
 use crate::report::Failure;
 use crate::stall::Stalls;
 use crate::text::{at, command as show, span};
@@ -38,6 +39,7 @@ pub(crate) struct Service {
     pub(crate) raft: Raft,
     pub(crate) persister: Arc<Persister>,
     pub(crate) checker: Arc<Checker>,
+    pub(crate) recorder: Recorder,
     pub(crate) stalls: Arc<Stalls>,
     pub(crate) takes_snapshots: bool,
 }
@@ -62,6 +64,7 @@ impl Service {
     fn command(&self, id: EntryId, command: &Bytes) {
         let (server, incarnation) = (self.server, self.node.incarnation());
         tracing::debug!(target: "apply", "{id} {}", show(command));
+        self.recorder.applied(server, id, command);
         self.checker.tell_all(|history, now| {
             history.applied.command(server, incarnation, id, command, now)
         });
@@ -73,6 +76,7 @@ impl Service {
     fn install(&self, id: EntryId, data: &[u8]) {
         let (server, incarnation) = (self.server, self.node.incarnation());
         tracing::debug!(target: "apply", "snapshot up to {id}");
+        self.recorder.installed(server, id);
         if !self.takes_snapshots {
             Failure::safety("a snapshot that nobody took was applied")
                 .expected("no snapshot before the first call of snapshot() (Raft 7)")
@@ -88,6 +92,7 @@ impl Service {
     /// on the apply channel is found out.
     fn take_snapshot(&self, index: LogIndex) {
         let snapshot = self.checker.ask(|history| history.applied.snapshot_at(index));
+        self.recorder.snapshot(self.server, index);
         self.raft.snapshot(index, labgob::to_bytes(&snapshot));
 
         // A crash may come at any time, and the log before the snapshot is gone: so it must be

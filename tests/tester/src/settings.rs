@@ -18,6 +18,8 @@ pub struct Settings {
     pub supervised: bool,
     /// Which topics are printed (`LAB_LOG`).
     pub log: Option<Topics>,
+    /// Which runs are drawn (`LAB_TRACE`).
+    pub timelines: Timelines,
     /// Run each seed twice and compare (`LAB_CHECK=determinism`).
     pub check_determinism: bool,
     /// A simulation, or OS threads and the wall clock (`LAB_CLOCK=real`).
@@ -33,6 +35,29 @@ pub enum Seeds {
     One(Seed),
     /// So many, derived from the test's name (`LAB_RUNS`).
     Derived(u64),
+}
+
+/// Of which runs a timeline is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timelines {
+    /// Of those that fail.
+    Failures,
+    /// Of all (`LAB_TRACE=always`).
+    Always,
+    /// Of none (`LAB_TRACE=never`).
+    Never,
+}
+
+impl Timelines {
+    /// Is a run drawn that failed, or that did not?
+    #[must_use]
+    pub fn include(self, failed: bool) -> bool {
+        match self {
+            Timelines::Failures => failed,
+            Timelines::Always => true,
+            Timelines::Never => false,
+        }
+    }
 }
 
 /// Which topics of the log are printed.
@@ -133,12 +158,17 @@ impl Settings {
             Some(value) if value == "stdin" => true,
             Some(value) => return bad("LAB_SUPERVISOR", value, "it takes `stdin`"),
         };
-        // To ignore these would let a run pass for something that it was not.
-        for (variable, accepted) in NOT_THERE_YET {
-            if let Some(value) = get(variable) {
-                return bad(variable, value, accepted);
+        let timelines = match get("LAB_TRACE").as_deref() {
+            // A supervisor runs many seeds, in a process that may write nothing.
+            None if supervised => Timelines::Never,
+            None | Some("failures") => Timelines::Failures,
+            Some("always") => Timelines::Always,
+            Some("never") => Timelines::Never,
+            Some(value) => {
+                let accepted = "it takes `failures`, `always` or `never`";
+                return bad("LAB_TRACE", value.to_owned(), accepted);
             }
-        }
+        };
         let log = get("LAB_LOG").map(|value| {
             let topics: Vec<String> = value.split(',').map(|topic| topic.trim().into()).collect();
             if topics.iter().any(|topic| topic == "all") {
@@ -152,6 +182,7 @@ impl Settings {
             supervised,
             records: get("LAB_RECORDS").map(PathBuf::from),
             log,
+            timelines,
             check_determinism,
             engine,
             backend,
@@ -169,9 +200,6 @@ impl Settings {
 }
 
 const SEED: &str = "it takes the seed of a run, in hexadecimal (0x5eed) or decimal (24301)";
-
-/// Variables of the design that nothing serves so far.
-const NOT_THERE_YET: [(&str, &str); 1] = [("LAB_TRACE", "the timeline is not there yet; unset it")];
 
 impl fmt::Display for Topics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -28,6 +28,8 @@ pub struct Client {
     /// Whom its clerk has ends to, in their order.
     servers: Vec<ServerId>,
     clerk: Clerk,
+    /// Has this clerk done nothing yet?
+    is_new: bool,
     /// Operations that it has done.
     done: Arc<AtomicU64>,
     /// Each of its operations has to end within this time, whatever befalls the servers. If `None`,
@@ -57,6 +59,7 @@ impl KvCluster {
             node,
             servers: servers.to_vec(),
             clerk,
+            is_new: true,
             done: Arc::default(),
             promise: None,
         }
@@ -97,6 +100,7 @@ impl Client {
     /// Goes on with a new clerk, as if it were another client.
     pub fn take_new_clerk(&mut self) {
         self.clerk = new_clerk(&self.kv, &self.node, &self.servers);
+        self.is_new = true;
     }
 
     /// Each operation has to end within this time, whatever befalls the servers.
@@ -136,7 +140,8 @@ impl Client {
         let began = Instant::now();
         let call = shared.history.call(Arc::clone(&self.name), sim::elapsed(), op);
         let id = call.id();
-        shared.patience.begins(id, &self.name, what, self.promise);
+        let is_first = std::mem::take(&mut self.is_new);
+        shared.patience.begins(id, &self.name, what, self.promise, is_first);
         let (output, result) = action(&mut self.clerk);
         call.returned(sim::elapsed(), output);
         let overdue = shared.patience.ends(id);

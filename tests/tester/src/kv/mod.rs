@@ -106,6 +106,7 @@ impl KvCluster {
             }),
         };
         patience::watch(&kv);
+        cluster.recorder().watch_clients(&kv.shared.history);
         kv
     }
 

@@ -20,6 +20,10 @@ use crate::text::{at, span};
 /// that loses every tenth message included.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A new clerk knows no leader: its first operation may take this time whatever others may take. It is
+/// room for a clerk that tries servers at random, and waits a moment after each refusal.
+const FIRST: Duration = Duration::from_secs(2);
+
 pub(crate) struct Patience {
     state: Mutex<State>,
 }
@@ -37,6 +41,8 @@ struct UnderWay {
     what: String,
     since: Instant,
     promise: Option<Duration>,
+    /// Is it the first of its clerk?
+    is_first: bool,
 }
 
 impl Patience {
@@ -60,9 +66,10 @@ impl Patience {
         client: &Arc<str>,
         what: String,
         promise: Option<Duration>,
+        is_first: bool,
     ) {
         let client = Arc::clone(client);
-        let operation = UnderWay { client, what, since: Instant::now(), promise };
+        let operation = UnderWay { client, what, since: Instant::now(), promise, is_first };
         self.state.lock().under_way.insert(id.0, operation);
     }
 
@@ -82,12 +89,11 @@ impl Patience {
 
 impl State {
     fn judge(&self, operation: &UnderWay, how: &str) -> Option<Failure> {
-        let UnderWay { client, what, since, promise } = operation;
+        let UnderWay { client, what, since, promise, is_first } = operation;
+        let limit = if *is_first { self.limit.max(FIRST) } else { self.limit };
         let (from, limit, why) = match (promise, self.calm) {
             (Some(promise), _) => (*since, *promise, "a majority is up and can be reached"),
-            (None, Some(calm)) => {
-                ((*since).max(calm), self.limit, "all servers are up and connected")
-            }
+            (None, Some(calm)) => ((*since).max(calm), limit, "all servers are up and connected"),
             (None, None) => return None,
         };
         if from.elapsed() <= limit {

@@ -2,7 +2,7 @@
 
 use labrt::sim;
 use linearize::models::Kv;
-use linearize::{Budget, Picture, Verdict, check};
+use linearize::{Budget, Picture, Verdict};
 
 use super::KvCluster;
 use crate::report::{self, Attachment, Failure};
@@ -18,7 +18,7 @@ impl KvCluster {
     /// The same with a budget of steps for the check. If that is not enough, the test fails.
     pub fn expect_linearizable_within(&self, budget: Budget) {
         let history = self.shared.history.history();
-        let verdict = check(&Kv, &history, budget);
+        let verdict = Kv::check(&history, budget);
         let failure = match &verdict {
             Verdict::Linearizable(_) => return,
             Verdict::NotLinearizable(violation) => {
@@ -53,7 +53,7 @@ impl KvCluster {
         failure
             .attach(Attachment {
                 what: "picture",
-                ending: "html",
+                ending: "history.html",
                 text: picture.page(&Kv, &history, &verdict),
             })
             .attach(Attachment {

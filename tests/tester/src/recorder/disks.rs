@@ -1,0 +1,111 @@
+//! What servers saved, read by the only one who can: their own code.
+//!
+//! A save is bytes to the tester. But a Raft started from them, in a small simulation of its own
+//! without a network, shows in its view what would have come back after a crash at that instant.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::sync::Arc;
+
+use labrpc::Network;
+use labrt::channel;
+use labrt::node::Node;
+use labrt::sim::{self, Config};
+use parking_lot::Mutex;
+use raft::Raft;
+use raftapi::{Persister, RaftView, ServerId, SnapshotWrite};
+use timeline::Run;
+use timeline::model::What;
+
+use super::Tape;
+use super::views::{difference, nothing};
+
+/// What was saved, until it can be read.
+#[derive(Default)]
+pub(super) struct Saves {
+    kept: VecDeque<Save>,
+    /// Snapshots seldom change; each is kept once, by server.
+    snapshots: BTreeMap<ServerId, Arc<Vec<u8>>>,
+    bytes: usize,
+}
+
+struct Save {
+    /// The event of the run.
+    event: usize,
+    server: ServerId,
+    state: Vec<u8>,
+    snapshot: Arc<Vec<u8>>,
+}
+
+/// So many bytes of states are kept for reading: the last ones, which are nearest to a failure.
+const MOST: usize = 64 << 20;
+
+impl Tape {
+    pub(super) fn saved(&self, server: ServerId, persister: &Persister) {
+        let (bytes, snapshot) = (persister.raft_state_size(), persister.snapshot_size());
+        self.add(Some(server), What::Saved { bytes, snapshot, disk: None });
+        let event = self.run.lock().events.len() - 1;
+        let mut saves = self.saves.lock();
+        let known = saves.snapshots.get(&server).filter(|known| known.len() == snapshot).cloned();
+        let stored = persister.read_snapshot();
+        let same = known.filter(|known| **known == stored);
+        saves.bytes += bytes;
+        while saves.bytes > MOST
+            && let Some(oldest) = saves.kept.pop_front()
+        {
+            saves.bytes -= oldest.state.len();
+        }
+        let snapshot = same.unwrap_or_else(|| Arc::new(stored));
+        saves.snapshots.insert(server, Arc::clone(&snapshot));
+        saves.kept.push_back(Save { event, server, state: persister.read_raft_state(), snapshot });
+    }
+}
+
+impl Saves {
+    /// Adds to the run's saves what would be read back.
+    pub(super) fn read_into(&mut self, run: &mut Run) {
+        let saves = mem::take(&mut self.kept);
+        let places: Vec<(usize, ServerId)> =
+            saves.iter().map(|save| (save.event, save.server)).collect();
+        let (wanted, servers) = (saves.len(), run.servers);
+        let views = Arc::new(Mutex::new(Vec::new()));
+        let read = Arc::clone(&views);
+        // If a server does not even start from what it saved, those before it are known.
+        let _ = sim::run(Config::with_seed(0), move || {
+            for save in saves {
+                let view = boot(&save, servers);
+                read.lock().push(view);
+            }
+        });
+        let views = mem::take(&mut *views.lock());
+        let all =
+            run.events.iter().filter(|event| matches!(event.what, What::Saved { .. })).count();
+        if views.len() < wanted {
+            run.gaps.push("A server does not start from what it saved.".to_owned());
+        } else if wanted < all {
+            run.gaps.push(format!(
+                "What is on the disks is known for the last {wanted} of {all} saves only."
+            ));
+        }
+        let mut last = vec![nothing(); servers];
+        for ((event, server), view) in places.into_iter().zip(views) {
+            let Some(view) = view else { continue };
+            if let What::Saved { disk, .. } = &mut run.events[event].what {
+                *disk = Some(difference(&last[server.0], &view).unwrap_or_default());
+            }
+            last[server.0] = view;
+        }
+    }
+}
+
+/// What a server is in that starts from this.
+fn boot(save: &Save, servers: usize) -> Option<RaftView> {
+    let (network, node) = (Network::new(), Node::new(&save.server.to_string()));
+    let peers = (0..servers).map(|peer| network.end(&node, &ServerId(peer).to_string())).collect();
+    let persister = Arc::new(Persister::new());
+    persister.save(save.state.clone(), SnapshotWrite::Replace(save.snapshot.to_vec()));
+    let (apply, _applies) = channel::unbounded();
+    let view = node.run(|| Raft::new(peers, save.server.0, persister, apply).view());
+    node.kill();
+    view.ok().flatten()
+}

@@ -1,0 +1,107 @@
+//! A run that is repeated to be recorded, and its page.
+
+use std::sync::Arc;
+
+use labrt::sim::{self, Backend, Config};
+use labrt::time::Duration;
+use timeline::Run;
+use timeline::model::micros;
+
+use super::{Recorder, Tape, history, lines::Lines};
+use crate::report::{Attachment, Report, Verdict};
+
+/// Which run it was, and how it ended.
+pub(crate) struct Subject<'a> {
+    pub(crate) test: &'a str,
+    pub(crate) title: &'a str,
+    pub(crate) seed: String,
+    pub(crate) servers: usize,
+    /// The trace of the run that is repeated.
+    pub(crate) trace: u64,
+    /// Why it failed, and when.
+    pub(crate) failed: Option<(Verdict, Report, Duration)>,
+}
+
+/// Runs `body` once more, with a recorder, and draws what it recorded.
+pub(crate) fn draw(
+    config: &Config,
+    subject: &Subject<'_>,
+    body: impl FnOnce(&Recorder) + Send + 'static,
+) -> Attachment {
+    let run = record(config, subject, body);
+    Attachment { what: "timeline", ending: "html", text: timeline::page(&run) }
+}
+
+/// Runs `body` once more, and gives what was recorded.
+pub(crate) fn record(
+    config: &Config,
+    subject: &Subject<'_>,
+    body: impl FnOnce(&Recorder) + Send + 'static,
+) -> Run {
+    // On one thread, so that its log lines are known to be this run's. The steps are the same.
+    let config = Config { backend: Backend::Coroutines, ..config.clone() };
+    let recorder = Recorder::on(subject.servers);
+    let Recorder(Some(tape)) = &recorder else { unreachable!("it is on") };
+    let tape = Arc::clone(tape);
+    let outcome = sim::run(config, move || {
+        let recording = Recording::begin(&recorder);
+        body(&recorder);
+        drop(recording);
+    });
+    let mut run = std::mem::take(&mut *tape.run.lock());
+    subject.test.clone_into(&mut run.test);
+    subject.title.clone_into(&mut run.title);
+    run.seed.clone_from(&subject.seed);
+    run.trace = format!("{:016x}", outcome.report.trace_hash);
+    run.end = micros(outcome.report.virtual_time);
+    for check in &mut run.checks {
+        check.to = check.to.min(run.end);
+    }
+    if outcome.report.trace_hash != subject.trace {
+        run.gaps.push("This is not the run that failed: repeated, it took other steps.".to_owned());
+    }
+    if tape.views.lock().hidden {
+        run.gaps
+            .push("Raft::view shows nothing, so roles, terms and logs are not known.".to_owned());
+    }
+    run.gaps.push(
+        "Election timers are the servers' own and not seen here; shown is how long ago each last \
+         had a request."
+            .to_owned(),
+    );
+    run.verdict =
+        subject.failed.as_ref().map(|(verdict, report, at)| verdict_of(*verdict, report, *at));
+    tape.saves.lock().read_into(&mut run);
+    let clients = tape.history.lock().take();
+    if let Some(clients) = clients {
+        history::add(&clients.history(), &mut run);
+    }
+    run
+}
+
+fn verdict_of(kind: Verdict, report: &Report, at: Duration) -> timeline::model::Verdict {
+    let Report { title, expected, happened, look_at, again } = report.clone();
+    let kind = format!("{kind:?}").to_lowercase();
+    timeline::model::Verdict { kind, title, expected, happened, look_at, again, at: micros(at) }
+}
+
+/// While it lives, log lines are recorded. It must not outlive the run.
+struct Recording {
+    tape: Arc<Tape>,
+    _lines: tracing::subscriber::DefaultGuard,
+}
+
+impl Recording {
+    fn begin(recorder: &Recorder) -> Recording {
+        let Recorder(Some(tape)) = recorder else { unreachable!("it is on") };
+        let lines = tracing::subscriber::set_default(Lines(Arc::clone(tape)));
+        Recording { tape: Arc::clone(tape), _lines: lines }
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        let rafts = self.tape.views.lock().hide_all();
+        drop(rafts); // their destructors may call labrt
+    }
+}

@@ -1,0 +1,124 @@
+//! What servers were last seen in, and what has changed since.
+
+use raft::Raft;
+use raftapi::{EntryId, FollowerView, LogIndex, RaftView, RoleView, ServerId, Term};
+use timeline::model::{Change, Role};
+
+/// Each server's Raft, while it runs, and the last look at it.
+pub(super) struct Views {
+    rafts: Vec<Option<Raft>>,
+    seen: Vec<RaftView>,
+    /// Some server showed nothing of itself.
+    pub(super) hidden: bool,
+}
+
+impl Views {
+    pub(super) fn new(servers: usize) -> Views {
+        Views {
+            rafts: (0..servers).map(|_| None).collect(),
+            seen: vec![nothing(); servers],
+            hidden: false,
+        }
+    }
+
+    /// A server is to be looked at.
+    pub(super) fn show(&mut self, server: ServerId, raft: Raft) {
+        self.rafts[server.0] = Some(raft);
+    }
+
+    /// A server is not to be looked at any more. To be dropped where nothing is locked.
+    #[must_use]
+    pub(super) fn hide(&mut self, server: ServerId) -> Option<Raft> {
+        self.rafts[server.0].take()
+    }
+
+    /// All of them. To be dropped where nothing is locked, and before the run is over.
+    #[must_use]
+    pub(super) fn hide_all(&mut self) -> Vec<Option<Raft>> {
+        self.rafts.iter_mut().map(Option::take).collect()
+    }
+
+    /// A server begins anew.
+    pub(super) fn forget(&mut self, server: ServerId) {
+        self.seen[server.0] = nothing();
+    }
+
+    pub(super) fn raft(&self, server: ServerId) -> Option<Raft> {
+        self.rafts[server.0].clone()
+    }
+
+    /// A server was seen in this state, or showed none. What has changed, if anything.
+    pub(super) fn saw(&mut self, server: ServerId, view: Option<RaftView>) -> Option<Change> {
+        let Some(view) = view else {
+            self.hidden = true;
+            return None;
+        };
+        let before = std::mem::replace(&mut self.seen[server.0], view);
+        difference(&before, &self.seen[server.0])
+    }
+}
+
+/// The view of a server of which nothing is known.
+pub(super) fn nothing() -> RaftView {
+    RaftView {
+        term: Term(0),
+        role: RoleView::Follower { leader: None },
+        voted_for: None,
+        base: EntryId::default(),
+        entries: Vec::new(),
+        commit: LogIndex(0),
+        applied: LogIndex(0),
+        followers: Vec::new(),
+    }
+}
+
+/// What makes `new` of `old`; `None` if they are the same.
+pub(super) fn difference(old: &RaftView, new: &RaftView) -> Option<Change> {
+    if old == new {
+        return None;
+    }
+    let (old_role, old_leader) = role(old);
+    let (new_role, new_leader) = role(new);
+    let signed = |server: Option<ServerId>| {
+        server.map_or(-1, |server| i64::try_from(server.0).unwrap_or(i64::MAX))
+    };
+    let base = |view: &RaftView| (view.base.index.0, view.base.term.0);
+    let follower = |f: &FollowerView| (f.server.0, f.next.0, f.matched.0);
+    Some(Change {
+        term: (old.term != new.term).then_some(new.term.0),
+        role: (old_role != new_role).then_some(new_role),
+        leader: (old_leader != new_leader).then(|| signed(new_leader)),
+        vote: (old.voted_for != new.voted_for).then(|| signed(new.voted_for)),
+        base: (old.base != new.base).then(|| base(new)),
+        log: log_difference(old, new),
+        commit: (old.commit != new.commit).then_some(new.commit.0),
+        applied: (old.applied != new.applied).then_some(new.applied.0),
+        followers: (old.followers != new.followers)
+            .then(|| new.followers.iter().map(follower).collect()),
+    })
+}
+
+fn role(view: &RaftView) -> (Role, Option<ServerId>) {
+    match view.role {
+        RoleView::Follower { leader } => (Role::Follower, leader),
+        RoleView::Candidate => (Role::Candidate, None),
+        RoleView::Leader => (Role::Leader, None),
+    }
+}
+
+/// Up to which index the log has stayed, and the terms after that.
+fn log_difference(old: &RaftView, new: &RaftView) -> Option<(u64, Vec<u64>)> {
+    let from = new.base.index;
+    let kept = if old.base.index > from || old.last().index < from {
+        from // nothing in common
+    } else {
+        let skipped = usize::try_from(from.0 - old.base.index.0).unwrap_or(usize::MAX);
+        let common = old.entries[skipped..].iter().zip(&new.entries).take_while(|(a, b)| a == b);
+        LogIndex(from.0 + common.count() as u64)
+    };
+    if kept == new.last().index && old.last().index <= kept {
+        return None;
+    }
+    let stays = usize::try_from(kept.0 - from.0).unwrap_or(usize::MAX);
+    Some((kept.0, new.entries[stays..].iter().map(|term| term.0).collect()))
+}
