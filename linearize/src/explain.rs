@@ -10,6 +10,9 @@ use crate::model::Model;
 /// Longest answer or state that is shown whole.
 const SHOWN: usize = 72;
 
+/// Of the operations that a violation contradicts, so many are shown.
+const LINES: usize = 8;
+
 /// Why a history is not linearizable, in sentences. What [`Violation::explain`] gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
@@ -27,8 +30,11 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.headline)?;
         writeln!(f, "  {}", self.reason)?;
-        for line in &self.because {
+        for line in self.because.iter().take(LINES) {
             writeln!(f, "  - {line}")?;
+        }
+        if let Some(more) = self.because.len().checked_sub(LINES + 1) {
+            writeln!(f, "  - and {} more.", more + 1)?;
         }
         write!(f, "  {}", self.prefix)
     }

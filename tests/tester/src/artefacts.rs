@@ -30,10 +30,10 @@ pub(crate) fn write<'a>(
     attachments.map(one).collect()
 }
 
-/// `lab` in the build's directory, which is where this program is; else in the current directory.
+/// `lab` in the build's directory, which is where this program is, in `<profile>/deps`; else in `target`.
 fn folder() -> PathBuf {
-    // Cargo marks the directory of its builds by this file.
-    let is_target = |path: &&Path| path.join("CACHEDIR.TAG").exists();
     let program = env::current_exe().unwrap_or_default();
-    program.ancestors().find(is_target).unwrap_or(Path::new("target")).join("lab")
+    let is_deps = |path: &&Path| path.file_name().is_some_and(|name| name == "deps");
+    let deps = program.parent().filter(is_deps);
+    deps.and_then(|deps| deps.ancestors().nth(2)).unwrap_or(Path::new("target")).join("lab")
 }
