@@ -33,12 +33,14 @@ fn basic_agree() {
             total += sim::elapsed().saturating_sub(began);
         }
         let mean = total / COMMANDS;
-        if mean > LATENCY {
+        // On the wall clock a busy machine takes its time as well.
+        let limit = if cluster.time_is_free() { LATENCY } else { 4 * LATENCY };
+        if mean > limit {
             Failure::budget("agreement is slow")
                 .expected(format!(
                     "the leader applies a command {} after start(), on average of {COMMANDS}: a \
                      message takes half a millisecond here (Raft 5.3)",
-                    labtester::text::span(LATENCY)
+                    labtester::text::span(limit)
                 ))
                 .happened(format!("it took {} ms", mean.as_millis()))
                 .look_at("what start() wakes; what a new entry waits for before it is sent")
