@@ -39,6 +39,9 @@ handout: ## the tree that students get, in target/handout: written, and checked 
 gradescope: ## the zip for Gradescope, target/gradescope.zip
 	cargo run -q -p grade -- gradescope
 
+attacks: ## submissions that try to cheat, graded: none gains a point (some minutes)
+	cargo test -p grade --test attacks -- --ignored
+
 newcomer: ## a student's path through the hand-out, part by part, up to what is handed in (some minutes)
 	cargo test -p grade --test students -- --ignored
 
@@ -78,4 +81,4 @@ passes: ## the lines of tests that pass, as the book shows them
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep doctor mutants determinism handout gradescope newcomer bench figures book book-test browser-tests figure16 experiments passes ci
+.PHONY: help $(PARTS) test lint sweep doctor mutants determinism handout gradescope attacks newcomer bench figures book book-test browser-tests figure16 experiments passes ci
