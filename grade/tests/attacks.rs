@@ -26,7 +26,7 @@ const POLICY: &str = "\
 seeds = 2
 [limits]
 wall_seconds = 20
-cpu_seconds = 15
+cpu_seconds = 60
 memory_mib = 512
 print_mib = 4
 ";
