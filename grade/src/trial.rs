@@ -118,5 +118,7 @@ pub fn no_record(about: &About, seed: Seed, why: &str) -> Record {
         trace: String::new(),
         warnings: Vec::new(),
         artefacts: BTreeMap::new(),
+        broken_before: None,
+        shrunk: None,
     }
 }

@@ -12,7 +12,7 @@ use labrt::{event, oneshot, trace};
 use parking_lot::Mutex;
 
 use crate::{
-    NetEvent, NetEventKind,
+    MessageKind, NetEvent, NetEventKind,
     calls::{Call, CallKey, Phase},
     fate::{ReplyFate, RequestFate, notice_delay},
     service::{HandlerTask, Undecodable},
@@ -70,6 +70,8 @@ struct Message {
     method: &'static str,
     /// The call's number over the whole network.
     number: u64,
+    /// The request's number on its link; once there is a reply, that of the reply on its own.
+    on_link: u64,
     /// Who waits for the answer: nobody, if this is a second copy or a late request.
     call: Option<CallKey>,
     bytes: Vec<u8>,
@@ -102,7 +104,10 @@ pub(crate) fn send(
     let request = link.requests;
     link.requests += 1;
     let (up, stream) = (link.up, link.streams.requests);
-    let fate = RequestFate::draw(stream, request, state.conditions_of(route.there));
+    let mut fate = RequestFate::draw(stream, request, state.conditions_of(route.there));
+    if !state.chance.may_touch(&route.from_name, &route.to_name, MessageKind::Request, request) {
+        fate.spare(state.conditions_of(route.there));
+    }
     let has_path = connected && up && state.server(route.to).is_some();
     let phase = Phase::Requested;
     let call = Call { route: route.clone(), method, number, request, phase, answer };
@@ -115,8 +120,16 @@ pub(crate) fn send(
     state.stats.duplicates += u64::from(duplicate.is_some());
     drop(state);
 
-    let (route, call) = (route.clone(), Some(key));
-    let message = Message { network, route, method, number, call, bytes, content };
+    let message = Message {
+        network,
+        route: route.clone(),
+        method,
+        number,
+        on_link: request,
+        call: Some(key),
+        bytes,
+        content,
+    };
     message.show(NetEventKind::RequestSent);
     if !has_path {
         message.show(NetEventKind::NoPath);
@@ -151,8 +164,8 @@ pub(crate) fn tell_doomed(network: &Arc<Shared>, doomed: Vec<CallKey>) {
         let stream = state.link(route.there).streams.notices;
         drop(state);
         let network = network.clone();
-        let (call, bytes, content) = (Some(key), Vec::new(), None);
-        let message = Message { network, route, method, number, call, bytes, content };
+        let (call, on_link, bytes, content) = (Some(key), request, Vec::new(), None);
+        let message = Message { network, route, method, number, on_link, call, bytes, content };
         message.show(NetEventKind::CutOff);
         message.answer_later(notice_delay(stream, request), Answer::NoReply);
     }
@@ -199,7 +212,7 @@ impl Message {
     }
 
     /// The handler has returned, and the reply leaves, if anybody waits for it.
-    fn send_reply(self, server: Arc<Server>) {
+    fn send_reply(mut self, server: Arc<Server>) {
         let mut state = self.network.state.lock();
         let waits = self.call.and_then(|key| state.calls.get_mut(key));
         let Some(call) = waits.filter(|call| call.phase == Phase::Taken) else {
@@ -211,7 +224,12 @@ impl Message {
         let reply = link.replies;
         link.replies += 1;
         let (up, stream) = (link.up, link.streams.replies);
-        let fate = ReplyFate::draw(stream, reply, state.conditions_of(self.route.back));
+        let mut fate = ReplyFate::draw(stream, reply, state.conditions_of(self.route.back));
+        let Route { from_name, to_name, .. } = &*self.route;
+        if !state.chance.may_touch(to_name, from_name, MessageKind::Reply, reply) {
+            fate.spare(state.conditions_of(self.route.back));
+        }
+        self.on_link = reply;
         let held = fate.held.filter(|_| up && !fate.lost);
         state.stats.no_path += u64::from(!up);
         state.stats.replies_lost += u64::from(up && fate.lost);
@@ -323,6 +341,7 @@ impl Message {
         self.network.watch.show(|| NetEvent {
             at: labrt::sim::elapsed(),
             call: self.number,
+            message: self.on_link,
             kind,
             from: &self.route.from_name,
             to: &self.route.to_name,

@@ -39,6 +39,11 @@ impl RequestFate {
             no_path: uniform(c.no_path_delay, no_path),
         }
     }
+
+    /// It arrives, once, after its delay; unless it is certain to be lost, which is no chance.
+    pub(crate) fn spare(&mut self, c: &Conditions) {
+        (self.lost, self.late, self.duplicate) = (c.request_loss >= 1.0, None, None);
+    }
 }
 
 /// The fate of a reply.
@@ -66,6 +71,11 @@ impl ReplyFate {
             held: happens(c.late_reply, held).then(holding_time),
             no_path: uniform(c.no_path_delay, no_path),
         }
+    }
+
+    /// It arrives after its delay; unless it is certain to be lost, which is no chance.
+    pub(crate) fn spare(&mut self, c: &Conditions) {
+        (self.lost, self.held) = (c.reply_loss >= 1.0, None);
     }
 }
 

@@ -41,7 +41,8 @@
 //! - [`Service`] is what a server answers, one handler for each method.
 //! - [`Network`] holds the servers by name and decides the fate of every message.
 //! - [`Conditions`] lists the hardships, with units and the lab's own presets.
-//! - [`Stats`] and [`NetEvent`] show what happened.
+//! - [`Stats`] and [`NetEvent`] show what happened; [`MessageId`] names one message in every run of a
+//!   seed.
 //! - Not here: encoding (that is `labgob`; everything crosses the network as its bytes, so that no
 //!   reference does), threads and time (`labrt`), and anything that knows what Raft is.
 //!
@@ -61,6 +62,7 @@
 //! its server is killed may still be delivered.
 
 mod calls;
+mod chance;
 mod conditions;
 mod content;
 mod delivery;
@@ -72,6 +74,7 @@ mod state;
 mod stats;
 mod watch;
 
+pub use chance::{MessageId, MessageKind};
 pub use conditions::{Conditions, DelayRange};
 pub use end::{ClientEnd, NoReply, Rpc};
 pub use network::Network;

@@ -3,7 +3,8 @@ use std::{fmt, sync::Arc};
 use labrt::node::Node;
 
 use crate::{
-    ClientEnd, Conditions, NetEvent, Service, Stats,
+    ClientEnd, Conditions, MessageId, NetEvent, Service, Stats,
+    chance::Chance,
     delivery::{Shared, tell_doomed},
     state::{LinkId, LinkStreams, Server},
 };
@@ -104,6 +105,13 @@ impl Network {
     pub fn set_link_conditions(&self, from: &str, to: &str, conditions: Option<Conditions>) {
         let link = self.link(from, to);
         self.shared.state.lock().link_mut(link).conditions = conditions;
+    }
+
+    /// From now on chance touches these messages at most: it loses, repeats, delays or holds back no
+    /// others, whatever the conditions say (unless they say that all are lost: that is certain). How long a message usually takes stays as it was, and so
+    /// does the fate of those in the list: that is how a run is repeated with less befalling it.
+    pub fn spare_all_but(&self, messages: impl IntoIterator<Item = MessageId>) {
+        self.shared.state.lock().chance = Chance::only(messages);
     }
 
     #[track_caller]

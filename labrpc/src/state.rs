@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use labrt::{node::Node, rand::Stream};
 
-use crate::{Conditions, Service, Stats, calls::Calls};
+use crate::{Conditions, Service, Stats, calls::Calls, chance::Chance};
 
 /// A name on the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +81,7 @@ pub(crate) struct State {
     links: Vec<Link>,
     routes: BTreeMap<(ServerId, ServerId), Arc<Route>>,
     pub(crate) conditions: Conditions,
+    pub(crate) chance: Chance,
     pub(crate) calls: Calls,
     pub(crate) stats: Stats,
 }

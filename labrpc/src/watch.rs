@@ -19,6 +19,9 @@ pub struct NetEvent<'a> {
     /// The call's number, counted from 0 over the whole network: a request, its second copy and its
     /// reply share it.
     pub call: u64,
+    /// The number of the message that the event is about on its link, counted from 0: of the reply,
+    /// if the event is about one, else of the request.
+    pub message: u64,
     /// What happened.
     pub kind: NetEventKind,
     /// Who called. A reply travels from `to` to `from`.

@@ -5,7 +5,7 @@ mod common;
 use std::{sync::Arc, time::Duration};
 
 use common::{Length, Name, millis, on_seeds, pair, really, since};
-use labrpc::{Conditions, Network, NoReply, Stats};
+use labrpc::{Conditions, MessageId, MessageKind, NetEventKind, Network, NoReply, Stats};
 use labrt::{
     node::Node,
     sim::{self, Config},
@@ -237,4 +237,68 @@ fn links_have_fates_of_their_own() {
     };
     assert_eq!(fates(0), fates(3));
     assert!(fates(0).contains(&true) && fates(0).contains(&false));
+}
+
+/// What chance did to each of some messages, by name.
+fn touched(spared: Option<Vec<MessageId>>) -> Vec<(MessageId, NetEventKind)> {
+    let touched = Arc::new(Mutex::new(Vec::new()));
+    let sink = touched.clone();
+    let outcome = sim::run(Config::with_seed(11), move || {
+        let pair = pair();
+        if let Some(all_but) = spared {
+            pair.network.spare_all_but(all_but);
+        }
+        pair.network.observe(move |event| {
+            let (kind, from, to) = match event.kind {
+                NetEventKind::RequestLost
+                | NetEventKind::RequestLate
+                | NetEventKind::RequestDuplicated => (MessageKind::Request, event.from, event.to),
+                NetEventKind::ReplyLost | NetEventKind::ReplyLate => {
+                    (MessageKind::Reply, event.to, event.from)
+                }
+                _ => return,
+            };
+            let (from, to) = (from.to_owned(), to.to_owned());
+            sink.lock().push((MessageId { from, to, kind, number: event.message }, event.kind));
+        });
+        let hard = Conditions::unreliable().with_duplicates(0.2).with_late_requests(0.2);
+        pair.network.set_conditions(hard.with_long_reordering());
+        for n in 0..200 {
+            let _ = pair.end.call(&Name(n));
+        }
+    });
+    outcome.result.expect("calls may fail");
+    touched.lock().clone()
+}
+
+/// Whatever is spared, chance does the same to the others: a run can be repeated with less.
+#[test]
+fn messages_can_be_spared_one_by_one() {
+    let requests = |touched: &[(MessageId, NetEventKind)]| -> Vec<_> {
+        touched.iter().filter(|(id, _)| id.kind == MessageKind::Request).cloned().collect()
+    };
+    let all = touched(None);
+    assert!(requests(&all).len() > 50 && all.len() > 150, "{}", all.len());
+    assert_eq!(touched(Some(Vec::new())), []);
+    // One message may be late and arrive twice.
+    let names: Vec<_> = requests(&all).into_iter().map(|(id, _)| id).step_by(3).collect();
+    let every_third: Vec<_> = all.into_iter().filter(|(id, _)| names.contains(id)).collect();
+    assert_eq!(touched(Some(names)), every_third);
+    assert_eq!(every_third[0].0.to_string(), format!("C0>S0 request {}", every_third[0].0.number));
+}
+
+/// That all is lost is no chance: who cannot hear does not hear what is spared, either.
+#[test]
+fn what_is_certain_to_be_lost_is_not_spared() {
+    let outcome = sim::run(Config::with_seed(11), move || {
+        let pair = pair();
+        pair.network.spare_all_but([]);
+        pair.network.set_conditions(Conditions { request_loss: 1.0, ..Conditions::reliable() });
+        assert!(pair.end.call(&Name(0)).is_err());
+        pair.network.set_conditions(Conditions { reply_loss: 1.0, ..Conditions::reliable() });
+        assert!(pair.end.call(&Name(1)).is_err());
+        pair.network.set_conditions(Conditions { request_loss: 0.999, ..Conditions::reliable() });
+        assert!(pair.end.call(&Name(2)).is_ok());
+    });
+    outcome.result.expect("these calls fail and succeed as they should");
 }

@@ -41,6 +41,7 @@
 //! - [`channel`]: as in `crossbeam_channel`, with [`channel::select!`].
 //! - [`rand`]: a generator for each node, and named streams.
 //! - [`collections`]: std's maps with a repeatable order.
+//! - [`println!`](crate::println): into the log of the run, if somebody reads it.
 //!
 //! For the harness:
 //!
@@ -63,6 +64,8 @@ mod mode;
 pub mod node;
 pub mod oneshot;
 mod peek;
+#[doc(hidden)]
+pub mod print;
 pub mod rand;
 mod real;
 mod scheduler;

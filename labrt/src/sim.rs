@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::panic::Location;
+use std::panic::{self, AssertUnwindSafe, Location};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -15,6 +15,7 @@ use crate::kernel::{self, Kernel, Trace};
 use crate::mode::{Mode, mode};
 use crate::real;
 use crate::scheduler::Scheduler;
+use crate::task::Busy;
 use crate::watchdog::{Beacon, Watchdog};
 
 pub use crate::peek::peek;
@@ -47,6 +48,8 @@ pub struct Config {
     /// A task that uses so much CPU time (or blocks for so long outside labrt) in one step is
     /// given up. Default: 10 s.
     pub patience: Duration,
+    /// A panic prints nothing; its message is in the [`Failure`]. For a run whose failure is known.
+    pub quiet: bool,
 }
 
 impl Config {
@@ -64,6 +67,7 @@ impl Config {
             engine: Engine::Simulated,
             switch_cost: Duration::from_micros(1),
             patience: Duration::from_secs(10),
+            quiet: false,
         }
     }
 }
@@ -318,7 +322,7 @@ fn run_traced<T: Send + 'static>(
             }
             Err(RecvTimeoutError::Disconnected) => {
                 let panic = thread.join().expect_err("it would have sent its outcome");
-                std::panic::resume_unwind(panic) // a bug in the scheduler itself
+                panic::resume_unwind(panic) // a bug in the scheduler itself
             }
         }
     }
@@ -368,6 +372,26 @@ pub fn check_determinism<T: Send + 'static>(
         return Ok(second);
     }
     Err(Difference { step, first: first_trace.describe(step), second: second_trace.describe(step) })
+}
+
+/// Lets `look` look at the lab's objects without the run noticing: no time passes, no choice of the
+/// schedule is used up, and whoever could run next still can. `None` if it would have to wait, for
+/// a lock that a task holds, say; and always on the real engine and outside a run.
+///
+/// It may be called from a task, whatever locks that holds, and from an event. `look` must change
+/// nothing: it may lock and read, and call what does no more than that.
+pub fn observe<T>(look: impl FnOnce() -> T) -> Option<T> {
+    if mode() != Mode::Simulated || thread::panicking() {
+        return None;
+    }
+    let before = kernel::with(Kernel::begin_observing);
+    let seen = panic::catch_unwind(AssertUnwindSafe(look));
+    kernel::with(|kernel| kernel.end_observing(before));
+    match seen {
+        Ok(seen) => Some(seen),
+        Err(payload) if payload.is::<Busy>() => None,
+        Err(payload) => panic::resume_unwind(payload),
+    }
 }
 
 /// Is this thread inside a simulation?

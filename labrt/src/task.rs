@@ -92,6 +92,16 @@ fn end_this_task() {
     }
 }
 
+/// What whoever looks on unwinds with when it would have to wait.
+pub(crate) struct Busy;
+
+/// Whoever looks on ([`crate::sim::observe`]) must not wait for anything: it sees nothing instead.
+pub(crate) fn give_up_if_observed() {
+    if kernel::with(|kernel| kernel.is_observed()) {
+        panic::resume_unwind(Box::new(Busy));
+    }
+}
+
 /// Waits for a key to be notified or for the deadline.
 ///
 /// # Panics
@@ -100,6 +110,7 @@ fn end_this_task() {
 #[track_caller]
 pub(crate) fn park(wait: &Park<'_>) -> Woken {
     peek::must_not_be_needed();
+    give_up_if_observed();
     if must_not_block() {
         kernel::with(Kernel::forget_park_ref);
         return Woken::Refused;

@@ -273,3 +273,67 @@ fn a_look_leaves_no_trace() {
     assert_eq!(trace(false), trace(true));
     assert_eq!(sim::peek(|| 1), None, "outside a run there is nothing to look at");
 }
+
+// ---- looking on ----
+
+/// Three tasks that contend for two locks, and events that look at what is behind one of them.
+fn contention(looks: bool) -> sim::Report {
+    let config = Config { preempt: Preempt::Probability(0.5), ..Config::with_seed(7) };
+    let outcome = run(config, move || {
+        let shared = Arc::new((Mutex::new(0), Mutex::new(())));
+        let tasks: Vec<_> = (0..3)
+            .map(|_| {
+                let shared = shared.clone();
+                thread::spawn(move || {
+                    for _ in 0..20 {
+                        let mut number = shared.0.lock();
+                        let look = || *shared.1.lock();
+                        if looks {
+                            assert!(sim::observe(|| *shared.0.lock()).is_none(), "it is taken");
+                        }
+                        *number += 1;
+                        look();
+                        time::sleep(MS);
+                    }
+                })
+            })
+            .collect();
+        let seen = Arc::new(parking_lot::Mutex::new(Vec::new()));
+        for n in 0..40 {
+            let (shared, seen) = (shared.clone(), seen.clone());
+            labrt::event::after(n * MS * 3 / 2, move || {
+                if looks {
+                    seen.lock().push(sim::observe(|| *shared.0.lock()));
+                }
+            });
+        }
+        for task in tasks {
+            task.join().expect("it ends");
+        }
+        if looks {
+            assert_eq!(sim::observe(|| *shared.0.lock()), Some(60));
+            let seen = seen.lock();
+            assert!(seen.is_sorted() || seen.contains(&None), "{seen:?}");
+        }
+    });
+    assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    outcome.report
+}
+
+/// A look draws no number, takes no time, and wakes nobody; a lock that is taken shows nothing.
+#[test]
+fn whoever_looks_on_is_not_noticed() {
+    assert_eq!(contention(true), contention(false));
+}
+
+#[test]
+fn nothing_is_seen_outside_a_run_or_by_waiting() {
+    assert_eq!(sim::observe(|| 1), None);
+    let outcome = run(Config::with_seed(1), || {
+        let (_send, receive) = channel::unbounded::<()>();
+        assert_eq!(sim::observe(|| receive.recv()), None);
+        assert_eq!(sim::observe(|| time::sleep(MS)), None);
+        assert_eq!(sim::observe(|| 1), Some(1));
+    });
+    outcome.result.unwrap();
+}

@@ -149,6 +149,7 @@ impl Workshop {
             .env("LAB_RUNS", runs.to_string())
             .env("LAB_RECORDS", &records)
             .env("LAB_TRACE", "never")
+            .env("LAB_SHRINK", "no")
             .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(|e| e.to_string())?)

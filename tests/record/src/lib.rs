@@ -18,7 +18,9 @@
 mod order;
 mod record;
 mod report;
+mod shrunk;
 
 pub use order::{About, Message, Order};
-pub use record::{Record, Seed, pass_line};
+pub use record::{Record, Seed, fail_line, pass_line};
 pub use report::{Report, Verdict};
+pub use shrunk::{Broken, Reduction, Shrunk};

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::report::{Report, Verdict};
+use crate::shrunk::{Broken, Shrunk};
 
 /// The number that decides a run. Printed and written as `0x5eed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,6 +106,13 @@ pub struct Record {
     pub warnings: Vec<String>,
     /// Files that were written about the run: what each is, and its path.
     pub artefacts: BTreeMap<String, String>,
+    /// The first rule that was broken, if a thorough look at the same run found one that was broken
+    /// before what it failed of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_before: Option<Broken>,
+    /// The run reduced to what it needs to fail, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shrunk: Option<Shrunk>,
 }
 
 impl Record {
@@ -119,6 +127,14 @@ impl Record {
         // One write, at the end of the file: tests that run side by side do not mix their lines.
         OpenOptions::new().create(true).append(true).open(file)?.write_all(line.as_bytes())
     }
+}
+
+/// The line of a test that failed and is about to be looked into, which takes a moment.
+#[must_use]
+pub fn fail_line(record: &Record) -> String {
+    let title = format!("Test ({}): {}", record.part, record.title);
+    let failure = record.signature.as_deref().unwrap_or_default();
+    format!("{title:<66} ... Failed -- {failure}; reducing seed {}\n", record.seed)
 }
 
 /// The line of a test that passed: the original's columns, as means over the seeds.

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use labrt::sim;
 use labrt::sync::{Condvar, Mutex};
 use labrt::time::{Duration, Instant};
-use raftapi::{LogIndex, RaftView, ServerId, Term};
+use raftapi::{LogIndex, ServerId, Term};
 
 use crate::applied::Applied;
-use crate::elections::Elections;
-use crate::log;
-use crate::logs::Logs;
+use crate::elections::{Elections, Seen};
+use crate::inspect::Sight;
 use crate::report::Failure;
+use crate::views::Views;
 
 /// What is measured of a run; it outlives the run, also one that fails.
 #[derive(Debug, Default)]
@@ -22,6 +22,10 @@ pub struct Measures {
     pub bytes: AtomicU64,
     /// Highest index that any server applied.
     pub commands: AtomicU64,
+    /// The first broken rule that a thorough look found, and when.
+    pub found: parking_lot::Mutex<Option<(Duration, Failure)>>,
+    /// What is to be said besides.
+    pub remarks: parking_lot::Mutex<Vec<String>>,
 }
 
 impl Measures {
@@ -30,6 +34,8 @@ impl Measures {
         for value in [&self.rpcs, &self.bytes, &self.commands] {
             value.store(0, Ordering::Relaxed);
         }
+        *self.found.lock() = None;
+        self.remarks.lock().clear();
     }
 }
 
@@ -48,8 +54,8 @@ pub struct History {
     pub applied: Applied,
     /// Terms and leaders.
     pub elections: Elections,
-    /// What servers showed of their logs.
-    pub logs: Logs,
+    /// What servers showed of themselves.
+    pub views: Views,
 }
 
 impl Checker {
@@ -58,7 +64,7 @@ impl Checker {
         let history = History {
             applied: Applied::new(servers),
             elections: Elections::new(servers),
-            logs: Logs::default(),
+            views: Views::new(servers),
         };
         Checker { history: Mutex::new(history), changed: Condvar::new() }
     }
@@ -75,7 +81,7 @@ impl Checker {
         let outcome = news(&mut self.history.lock(), now);
         match outcome {
             Ok(value) => value,
-            Err(failure) => failure.raise(),
+            Err(failure) => failure.always().raise(),
         }
     }
 
@@ -86,16 +92,23 @@ impl Checker {
     }
 
     /// A server showed its term and whether it leads.
-    pub fn saw(&self, server: ServerId, incarnation: u32, state: (Term, bool)) {
-        let seen = self.tell(|history, now| history.elections.saw(server, incarnation, state, now));
-        if seen.new_leader {
-            tracing::info!(target: log::TEST, "{server} leads {}", state.0);
-        }
+    pub fn saw(&self, server: ServerId, incarnation: u32, state: (Term, bool)) -> Seen {
+        self.tell(|history, now| history.elections.saw(server, incarnation, state, now))
     }
 
-    /// A server showed its log.
-    pub fn saw_log(&self, server: ServerId, view: &RaftView) {
-        self.tell(|History { logs, applied, .. }, now| logs.saw(server, view, applied, now));
+    /// A server was looked into, if that was possible.
+    pub(crate) fn saw_view(&self, server: ServerId, sight: Option<Sight>) {
+        let Some(Sight { incarnation, state, view, .. }) = sight else {
+            return self.tell(|_, _| Ok(()));
+        };
+        self.tell(|History { views, applied, elections }, now| {
+            let Some(view) = view else {
+                views.nothing();
+                return Ok(());
+            };
+            let known = (elections.began(state.0), &*applied);
+            views.saw((server, incarnation), state, view, known, now)
+        });
     }
 
     /// Waits until `condition` holds, and says whether it did before the deadline. It is tried

@@ -1,7 +1,7 @@
 //! A cluster of Raft servers, and the verbs that act on it. What checks is in [`crate::expect`].
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use kvraft::KvServer;
 use labgob::Bytes;
@@ -14,6 +14,8 @@ use raft::Raft;
 use raftapi::{EntryId, Persister, ServerId, Term};
 
 use crate::checker::{Checker, Measures};
+use crate::choices::{Choices, Verb};
+use crate::inspect::{self, Care, Sight};
 use crate::log;
 use crate::recorder::Recorder;
 use crate::report::Failure;
@@ -25,6 +27,9 @@ use crate::watch;
 
 /// `start()` and `get_state()` must come back in this time, whatever the network does.
 pub const PROMPT: Duration = Duration::from_millis(500);
+
+/// What a command takes that is left out.
+pub(crate) const LEFT_OUT: Duration = Duration::from_micros(100);
 
 /// The network of the tests called unreliable: the original's, on which one message in ten is lost
 /// and requests take up to 26 ms; and besides, one request in twenty arrives a second time, and one
@@ -76,9 +81,22 @@ impl Setup {
 ///
 /// A server is *up* until it is crashed, and *connected* until it is disconnected. Links are up
 /// between connected servers. A restarted server is not connected until the test connects it.
+///
+/// When a failing run is repeated with some of its faults left out ([`crate::choices`]), the story
+/// must not notice: [`is_up`](Self::is_up), [`connected`](Self::connected) and their kin say what the
+/// story believes. Expectations go by what is true.
 #[derive(Clone)]
 pub struct Cluster {
     shared: Arc<Shared>,
+}
+
+/// A cluster, as long as somebody else holds it.
+pub(crate) struct WeakCluster(Weak<Shared>);
+
+impl WeakCluster {
+    pub(crate) fn upgrade(&self) -> Option<Cluster> {
+        self.0.upgrade().map(|shared| Cluster { shared })
+    }
 }
 
 struct Shared {
@@ -95,14 +113,64 @@ struct Shared {
     servers: Mutex<Vec<Server>>,
     commands: AtomicU64,
     recorder: Recorder,
+    choices: Arc<Choices>,
+    standing: Standing,
+}
+
+/// Who runs, and who is down only in the story. Not behind the lock of the servers: to look at it
+/// must not be a step of the run.
+#[derive(Default)]
+struct Standing {
+    /// A bit for each server.
+    running: AtomicU64,
+    believed_down: AtomicU64,
+}
+
+impl Standing {
+    fn runs(&self, server: ServerId) -> bool {
+        self.running.load(Ordering::Relaxed) & bit(server) != 0
+    }
+
+    fn set_runs(&self, server: ServerId, runs: bool) {
+        set(&self.running, server, runs);
+    }
+
+    /// Its crash was left out.
+    fn only_believed_down(&self, server: ServerId) -> bool {
+        self.believed_down.load(Ordering::Relaxed) & bit(server) != 0
+    }
+
+    fn believe_down(&self, server: ServerId, down: bool) {
+        set(&self.believed_down, server, down);
+    }
+}
+
+fn bit(server: ServerId) -> u64 {
+    1 << server.0
+}
+
+fn set(bits: &AtomicU64, server: ServerId, to: bool) {
+    if to {
+        bits.fetch_or(bit(server), Ordering::Relaxed);
+    } else {
+        bits.fetch_and(!bit(server), Ordering::Relaxed);
+    }
 }
 
 struct Server {
     connected: bool,
+    /// What the story believes: the same, unless faults are left out.
+    told: Told,
     /// Which part of a partitioned network it is in.
     side: usize,
     persister: Arc<Persister>,
     running: Option<Incarnation>,
+}
+
+#[derive(Clone, Copy)]
+struct Told {
+    up: bool,
+    connected: bool,
 }
 
 /// One life of a server.
@@ -126,11 +194,23 @@ impl Incarnation {
 
 impl Cluster {
     /// Starts the servers, then connects them.
-    pub(crate) fn start_up(setup: Setup, measures: Arc<Measures>, recorder: &Recorder) -> Cluster {
+    pub(crate) fn start_up(
+        setup: Setup,
+        measures: Arc<Measures>,
+        choices: Arc<Choices>,
+        recorder: &Recorder,
+    ) -> Cluster {
         let network = Network::new();
-        network.set_conditions(setup.hardships(setup.conditions));
+        if let Some(messages) = choices.messages() {
+            network.spare_all_but(messages.iter().cloned());
+        }
+        if choices.records() {
+            let choices = Arc::clone(&choices);
+            network.observe(move |event| choices.message(event));
+        }
         let empty = || Server {
             connected: false,
+            told: Told { up: true, connected: false },
             side: 0,
             persister: Arc::new(Persister::new()),
             running: None,
@@ -148,12 +228,21 @@ impl Cluster {
                 servers: Mutex::new((0..setup.servers).map(|_| empty()).collect()),
                 commands: AtomicU64::new(0),
                 recorder: recorder.clone(),
+                choices,
+                standing: Standing::default(),
             }),
         };
         recorder.watch_network(&cluster.shared.network);
         for server in cluster.servers() {
             recorder.watch_saves(server, &cluster.persister(server));
         }
+        cluster.set_conditions_unseen(setup.conditions);
+        let (network, measures) = (&cluster.shared.network, &cluster.shared.measures);
+        if cluster.choices().records() {
+            inspect::start(&cluster, network, measures, Care::Thorough);
+        }
+        // In any case: what ends a run must end it again when it is repeated.
+        inspect::start(&cluster, network, measures, Care::Usual);
         let watched = cluster.clone();
         let calls = Arc::clone(&cluster.shared.calls);
         let measures = &cluster.shared.measures;
@@ -197,22 +286,43 @@ impl Cluster {
     /// The servers that are connected.
     pub fn connected(&self) -> Vec<ServerId> {
         let servers = self.shared.servers.lock();
-        self.servers().filter(|server| servers[server.0].connected).collect()
+        self.servers().filter(|server| servers[server.0].told.connected).collect()
     }
 
     /// Is this server connected?
     pub fn is_connected(&self, server: ServerId) -> bool {
-        self.shared.servers.lock()[server.0].connected
+        self.shared.servers.lock()[server.0].told.connected
     }
 
     /// Is this server up?
     pub fn is_up(&self, server: ServerId) -> bool {
-        self.shared.servers.lock()[server.0].running.is_some()
+        self.shared.servers.lock()[server.0].told.up
     }
 
     /// How many servers are up.
     pub fn count_up(&self) -> usize {
-        self.shared.servers.lock().iter().filter(|server| server.running.is_some()).count()
+        self.shared.servers.lock().iter().filter(|server| server.told.up).count()
+    }
+
+    /// The servers that really are connected, whatever the story believes.
+    pub(crate) fn reachable(&self) -> Vec<ServerId> {
+        let servers = self.shared.servers.lock();
+        self.servers().filter(|server| servers[server.0].connected).collect()
+    }
+
+    /// Is this server really connected?
+    pub(crate) fn is_reachable(&self, server: ServerId) -> bool {
+        self.shared.servers.lock()[server.0].connected
+    }
+
+    /// Has the cluster met everything that the story has done to it? If not, a run is being repeated
+    /// with faults left out, and nothing may be expected that only they bring about.
+    pub fn is_as_told(&self) -> bool {
+        self.choices().is_as_told()
+    }
+
+    pub(crate) fn choices(&self) -> &Arc<Choices> {
+        &self.shared.choices
     }
 
     // ---- links ----
@@ -220,13 +330,17 @@ impl Cluster {
     /// Links a server with every connected one on its side of the network, both ways.
     pub fn connect(&self, server: ServerId) {
         tracing::info!(target: log::FAULT, "connect {server}");
-        self.shared.servers.lock()[server.0].connected = true;
+        {
+            let mut servers = self.shared.servers.lock();
+            servers[server.0].connected = true;
+            servers[server.0].told.connected = true;
+        }
         self.link(server);
     }
 
     /// Sets the links of a connected server: up to whoever is connected and on its side.
     fn link(&self, server: ServerId) {
-        for other in self.connected() {
+        for other in self.reachable() {
             let together = {
                 let servers = self.shared.servers.lock();
                 servers[server.0].side == servers[other.0].side
@@ -239,12 +353,16 @@ impl Cluster {
     /// servers of different sides go down, those between connected servers of one side come up.
     /// Clients reach all servers as before.
     pub fn partition(&self, side_of: impl Fn(ServerId) -> usize) {
-        let sides: Vec<usize> = self.servers().map(side_of).collect();
+        let mut sides: Vec<usize> = self.servers().map(side_of).collect();
+        let parts = sides.iter().any(|side| *side != sides[0]);
+        if parts && !self.choices().fault(Verb::Partition, || format!("{sides:?}")) {
+            sides.fill(0);
+        }
         tracing::info!(target: log::FAULT, "partition {sides:?}");
         for (entry, side) in self.shared.servers.lock().iter_mut().zip(sides) {
             entry.side = side;
         }
-        for server in self.connected() {
+        for server in self.reachable() {
             self.link(server);
         }
     }
@@ -256,8 +374,16 @@ impl Cluster {
 
     /// Cuts every link from and to a server. It goes on running, and the test can still talk to it.
     pub fn disconnect(&self, server: ServerId) {
+        let happens = self.choices().fault(Verb::Disconnect, || server.to_string());
+        {
+            let mut servers = self.shared.servers.lock();
+            servers[server.0].told.connected = false;
+            if !happens {
+                return;
+            }
+            servers[server.0].connected = false;
+        }
         tracing::info!(target: log::FAULT, "disconnect {server}");
-        self.shared.servers.lock()[server.0].connected = false;
         self.cut(server);
     }
 
@@ -310,11 +436,21 @@ impl Cluster {
     /// Changes the network's hardships. In Lab 3, long delays on dead links are added.
     pub fn set_conditions(&self, conditions: Conditions) {
         tracing::info!(target: log::FAULT, "the network changes");
+        self.set_conditions_unseen(conditions);
+    }
+
+    fn set_conditions_unseen(&self, mut conditions: Conditions) {
+        let hard = conditions != Conditions::reliable();
+        if hard && !self.choices().fault(Verb::Hardships, || "of the network".to_owned()) {
+            conditions = Conditions::reliable();
+        }
         self.shared.network.set_conditions(self.shared.setup.hardships(conditions));
     }
 
     /// Holds back every reply of `from` to `to` from now on, by 200 to 2199 ms; or no more.
     pub fn hold_back_replies(&self, from: ServerId, to: ServerId, hold: bool) {
+        let about = || format!("replies of {from} to {to}");
+        let hold = hold && self.choices().fault(Verb::HoldBack, about);
         tracing::info!(target: log::FAULT, "replies of {from} to {to} are late: {hold}");
         let late = Conditions { late_reply: 1.0, ..Conditions::reliable() };
         self.set_link_conditions(from, to, hold.then_some(late));
@@ -322,6 +458,8 @@ impl Cluster {
 
     /// Loses every reply of `from` to `to` from now on; or no more.
     pub fn lose_replies(&self, from: ServerId, to: ServerId, lose: bool) {
+        let about = || format!("replies of {from} to {to}");
+        let lose = lose && self.choices().fault(Verb::LoseReplies, about);
         tracing::info!(target: log::FAULT, "replies of {from} to {to} are lost: {lose}");
         let conditions = Conditions { reply_loss: 1.0, ..Conditions::reliable() };
         self.set_link_conditions(from, to, lose.then_some(conditions));
@@ -330,6 +468,9 @@ impl Cluster {
     /// From now on every request to this server is lost, and so is every reply, if `replies_too`.
     /// What it sends arrives.
     pub fn deafen(&self, server: ServerId, replies_too: bool) {
+        if !self.choices().fault(Verb::Deafen, || server.to_string()) {
+            return;
+        }
         tracing::info!(target: log::FAULT, "{server} goes deaf, replies too: {replies_too}");
         let reply_loss = f64::from(u8::from(replies_too));
         let deaf = Conditions { request_loss: 1.0, reply_loss, ..Conditions::reliable() };
@@ -351,6 +492,13 @@ impl Cluster {
     fn set_link_conditions(&self, from: ServerId, to: ServerId, conditions: Option<Conditions>) {
         let conditions = conditions.map(|conditions| self.shared.setup.hardships(conditions));
         self.shared.network.set_link_conditions(&from.to_string(), &to.to_string(), conditions);
+    }
+
+    /// Makes the links among these servers reliable, whatever the network's hardships are; or no more.
+    pub(crate) fn spare_links_among(&self, servers: &[ServerId], spare: bool) {
+        for (from, to) in servers.iter().flat_map(|from| servers.iter().map(move |to| (from, to))) {
+            self.set_link_conditions(*from, *to, spare.then_some(Conditions::reliable()));
+        }
     }
 
     /// What links the servers, and clients with them.
@@ -397,8 +545,25 @@ impl Cluster {
     /// Crashes a server: its links go down, its tasks end where they stand, and what it has not
     /// saved is lost. Does nothing to a server that is down.
     pub fn crash(&self, server: ServerId) {
+        let standing = &self.shared.standing;
+        if standing.only_believed_down(server) {
+            return;
+        }
+        if standing.runs(server) && !self.choices().fault(Verb::Crash, || server.to_string()) {
+            standing.believe_down(server, true);
+            self.shared.servers.lock()[server.0].told = Told { up: false, connected: false };
+            return;
+        }
+        self.end(server);
+    }
+
+    fn end(&self, server: ServerId) {
         let shared = &self.shared;
-        shared.servers.lock()[server.0].connected = false;
+        {
+            let entry = &mut shared.servers.lock()[server.0];
+            entry.connected = false;
+            entry.told = Told { up: false, connected: false };
+        }
         // The order makes the crash one instant for everybody else: nothing that the dying server
         // still does can leave it, and nothing that it still saves reaches its successor.
         self.cut(server);
@@ -410,6 +575,7 @@ impl Cluster {
             entry.running.take()
         };
         let Some(dying) = dying else { return };
+        shared.standing.set_runs(server, false);
         tracing::info!(target: log::FAULT, "crash {server}");
         shared.checker.tell(|history, now| {
             history.applied.crashed(server);
@@ -425,7 +591,24 @@ impl Cluster {
     /// Starts a server again from what it saved, after crashing it if it is up. It is not connected
     /// until [`connect`](Self::connect).
     pub fn restart(&self, server: ServerId) {
-        self.crash(server);
+        self.restart_by(server, Verb::Restart);
+    }
+
+    pub(crate) fn restart_by(&self, server: ServerId, verb: Verb) {
+        let standing = &self.shared.standing;
+        let never_crashed = standing.only_believed_down(server);
+        standing.believe_down(server, false);
+        let is_fault = standing.runs(server) && !never_crashed;
+        if never_crashed || (is_fault && !self.choices().fault(verb, || server.to_string())) {
+            self.shared.servers.lock()[server.0].told = Told { up: true, connected: false };
+            return;
+        }
+        self.revive(server);
+    }
+
+    /// The same for a server that is dead already, so that there is nothing to choose.
+    pub(crate) fn revive(&self, server: ServerId) {
+        self.end(server);
         tracing::info!(target: log::FAULT, "restart {server}");
         self.boot(server);
     }
@@ -465,7 +648,12 @@ impl Cluster {
         let Ok((raft, kv, service)) = started else { return };
         shared.recorder.runs(server, &raft);
         shared.network.serve(&node, service);
-        shared.servers.lock()[server.0].running = Some(Incarnation { node, raft, kv });
+        {
+            let entry = &mut shared.servers.lock()[server.0];
+            entry.running = Some(Incarnation { node, raft, kv });
+            entry.told.up = true;
+        }
+        shared.standing.set_runs(server, true);
         self.look(server);
     }
 
@@ -500,8 +688,11 @@ impl Cluster {
     /// From now on this server's service takes nothing more from its apply channel, until the
     /// result is dropped.
     pub fn stall_service(&self, server: ServerId) -> Stall {
-        tracing::info!(target: log::FAULT, "the service of {server} stalls");
-        Stalls::begin(&self.shared.stalls, server)
+        let happens = self.choices().fault(Verb::Stall, || format!("the service of {server}"));
+        if happens {
+            tracing::info!(target: log::FAULT, "the service of {server} stalls");
+        }
+        Stalls::begin(&self.shared.stalls, server, happens)
     }
 
     // ---- talking to servers ----
@@ -517,7 +708,10 @@ impl Cluster {
         // One look after the other: else an older answer could be entered after a newer one.
         let _looking = self.shared.looking[server.0].lock();
         let state = node.run(|| raft.get_state()).ok()?;
-        self.checker().saw(server, node.incarnation(), state);
+        if self.checker().saw(server, node.incarnation(), state).new_leader {
+            tracing::info!(target: log::TEST, "{server} leads {}", state.0);
+            self.glance_at_log(server);
+        }
         Some(state)
     }
 
@@ -525,10 +719,34 @@ impl Cluster {
     /// takes time in proportion to the log.
     pub fn look_at_log(&self, server: ServerId) {
         if let Some(Incarnation { node, raft, .. }) = self.incarnation(server)
-            && let Ok(Some(view)) = node.run(|| raft.view())
+            && let Ok(view) = node.run(|| raft.view())
         {
-            self.checker().saw_log(server, &view);
+            let sight = self.observe(server).or_else(|| {
+                // On the wall clock nobody can look without taking part.
+                let state = (!sim::active()).then(|| node.run(|| raft.get_state()).ok())??;
+                Some(Sight { incarnation: node.incarnation(), state, view, saves: 0 })
+            });
+            self.checker().saw_view(server, sight);
         }
+    }
+
+    /// The same, without the run noticing: so only if nobody is busy there.
+    fn glance_at_log(&self, server: ServerId) {
+        if let Some(sight) = self.observe(server) {
+            let _ = sim::observe(|| self.checker().saw_view(server, Some(sight)));
+        }
+    }
+
+    /// What runs there, for whoever looks on.
+    pub(crate) fn running(&self, server: ServerId) -> Option<(Node, Raft, Arc<Persister>)> {
+        let servers = self.shared.servers.lock();
+        let Server { running, persister, .. } = &servers[server.0];
+        let Incarnation { node, raft, .. } = running.as_ref()?;
+        Some((node.clone(), raft.clone(), Arc::clone(persister)))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakCluster {
+        WeakCluster(Arc::downgrade(&self.shared))
     }
 
     /// When this server called others as their leader, from `from` on.
@@ -538,6 +756,17 @@ impl Cluster {
 
     /// Gives a server a command; `None` if it is down or refuses. What it promises is checked.
     pub fn start(&self, server: ServerId, command: &Bytes) -> Option<EntryId> {
+        let Some(step) = self.choices().command(Verb::Start) else {
+            time::sleep(LEFT_OUT); // so that a story that tries again and again comes to an end
+            return None;
+        };
+        let id = self.give(server, command)?;
+        self.choices().given(step, || format!("{} to {server}", show(command)));
+        Some(id)
+    }
+
+    /// The same for a command that cannot be left out.
+    pub(crate) fn give(&self, server: ServerId, command: &Bytes) -> Option<EntryId> {
         let Incarnation { node, raft, .. } = self.incarnation(server)?;
         let call = self.checker().tell(|history, _| Ok(history.applied.starting(command)));
         let began = Instant::now();

@@ -22,6 +22,8 @@ pub const SURELY_SAVED: Duration = Duration::from_millis(50);
 pub struct Elections {
     leaders: BTreeMap<Term, Leader>,
     servers: Vec<Terms>,
+    /// When anybody was first seen in each term.
+    began: BTreeMap<Term, Duration>,
     resigned: Vec<(ServerId, Term, Duration)>,
 }
 
@@ -50,6 +52,7 @@ impl Elections {
         Elections {
             leaders: BTreeMap::new(),
             servers: vec![Terms::default(); servers],
+            began: BTreeMap::new(),
             resigned: Vec::new(),
         }
     }
@@ -107,7 +110,10 @@ impl Elections {
             None if term < terms.saved.0 => {
                 return Err(term_forgotten(server, terms.saved, term, now));
             }
-            _ => terms.seen.push((term, now)),
+            _ => {
+                terms.seen.push((term, now));
+                self.began.entry(term).or_insert(now);
+            }
         }
         if !leads && terms.leads == Some(term) {
             self.resigned.push((server, term, now));
@@ -121,6 +127,12 @@ impl Elections {
     pub fn newest_term(&self) -> Term {
         let newest = |terms: &Terms| terms.seen.last().map_or(terms.saved.0, |(term, _)| *term);
         self.servers.iter().map(newest).max().unwrap_or_default()
+    }
+
+    /// When anybody was first seen in this term.
+    #[must_use]
+    pub fn began(&self, term: Term) -> Option<Duration> {
+        self.began.get(&term).copied()
     }
 
     /// Every leader so far: its term, and when it was first seen to lead.

@@ -8,8 +8,10 @@ use labrt::sim;
 use labrt::time::{self, Duration, Instant};
 use raftapi::{EntryId, LogIndex, ServerId, Term};
 use rand::RngExt as _;
+use rand::seq::SliceRandom as _;
 
-use crate::cluster::Cluster;
+use crate::choices::Verb;
+use crate::cluster::{Cluster, LEFT_OUT};
 use crate::log;
 use crate::report::Failure;
 use crate::text::{at, command as show, list, span};
@@ -25,6 +27,10 @@ pub const AGREEMENT: Duration = Duration::from_secs(10);
 
 /// How long a command that a leader took in may take to be applied.
 pub const COMMIT: Duration = Duration::from_secs(2);
+
+/// When faults are over for a majority, it has so long to agree on a command: twice as long as anybody
+/// may still wait for an answer from the time of the faults, and an election or two.
+pub const PROGRESS: Duration = Duration::from_secs(30);
 
 /// The lab asks for some tens of heartbeats a second at most; ten are enough.
 const HEARTBEATS_PER_SECOND: u64 = 25;
@@ -70,14 +76,17 @@ impl Cluster {
             Some((term, true)) => Some((term, server)),
             _ => None,
         };
-        self.connected().into_iter().filter_map(leads).max()
+        self.reachable().into_iter().filter_map(leads).max()
     }
 
-    /// Checks that no connected server claims to lead.
+    /// Checks that no connected server claims to lead: they must be too few.
     pub fn expect_no_leader(&self) {
         let _checking = self.recorder().check("no leader");
         if let Some((term, leader)) = self.leader_now() {
-            let connected = self.connected();
+            let connected = self.reachable();
+            if connected.len() > self.len() / 2 {
+                return; // some of them were cut off in the story only
+            }
             Failure::safety("a leader without a majority")
                 .expected("a server leads only with the votes of a majority (Raft 5.2)")
                 .happened(format!(
@@ -181,6 +190,9 @@ impl Cluster {
     /// Checks that no server ever applied this index.
     pub fn expect_nothing_at(&self, index: LogIndex) {
         let _checking = self.recorder().check(format!("nothing at {index}"));
+        if !self.is_as_told() {
+            return;
+        }
         let first = self.checker().ask(|history| {
             let first = history.applied.first(index);
             first.zip(history.applied.at(index).cloned())
@@ -224,6 +236,11 @@ impl Cluster {
     }
 
     fn agree(&self, command: &Bytes, servers: usize, retry: bool, patience: Duration) -> LogIndex {
+        let Some(step) = self.choices().command(Verb::Agree) else {
+            time::sleep(LEFT_OUT);
+            return self.checker().ask(|history| history.applied.highest());
+        };
+        self.choices().given(step, || format!("{} on {servers} servers", show(command)));
         let began = sim::elapsed();
         let deadline = Instant::now() + patience;
         let mut server = ServerId(0);
@@ -231,7 +248,7 @@ impl Cluster {
         while Instant::now() < deadline {
             let taken = (0..self.len()).find_map(|_| {
                 server = self.after(server, 1);
-                self.is_connected(server).then(|| self.start(server, command))?
+                self.is_reachable(server).then(|| self.give(server, command))?
             });
             let Some(id) = taken else {
                 time::sleep(Duration::from_millis(50));
@@ -258,6 +275,29 @@ impl Cluster {
         let once = !retry && !tried.is_empty();
         let patience = if once { Duration::ZERO } else { patience };
         self.no_agreement(command, servers, began, &tried, patience).raise()
+    }
+
+    /// The second phase of a test whose first one was full of random faults: from now on some majority,
+    /// which the dice of this name choose, is up and connected by a reliable network, and nothing
+    /// changes any more. Whoever is not among them stays as it is: down or cut off for ever, or on the
+    /// network that loses messages. The majority must elect a leader and agree on a command within
+    /// [`PROGRESS`]; faults that go on healing at random would hide that it cannot.
+    ///
+    /// Afterwards the network is what it was, and these servers are still up and connected.
+    pub fn expect_progress_of_a_majority(&self, name: &str) {
+        let mut servers: Vec<ServerId> = self.servers().collect();
+        servers.shuffle(&mut self.dice(name));
+        let majority = &servers[..=self.len() / 2];
+        tracing::info!(target: log::TEST, "{} must go on", list(majority));
+        for server in majority {
+            if !self.is_up(*server) {
+                self.restart(*server);
+            }
+            self.connect(*server);
+        }
+        self.spare_links_among(majority, true);
+        self.agree(&self.command(), majority.len(), true, PROGRESS);
+        self.spare_links_among(majority, false);
     }
 
     /// Waits until so many servers that are up have applied this index, at most 31 s.
@@ -319,7 +359,7 @@ impl Cluster {
     /// A server must take a new command.
     pub fn expect_accepted(&self, server: ServerId) -> EntryId {
         let _checking = self.recorder().check(format!("{server} takes a command"));
-        self.propose(server).unwrap_or_else(|| {
+        self.give(server, &self.command()).unwrap_or_else(|| {
             let state = self.look(server);
             Failure::liveness("a leader refused a command")
                 .expected("the leader takes every command that start() is given (Raft 5.3)")
@@ -366,7 +406,7 @@ impl Cluster {
 
     fn states(&self) -> Vec<(ServerId, Term, bool)> {
         let state = |server| self.look(server).map(|(term, leads)| (server, term, leads));
-        self.connected().into_iter().filter_map(state).collect()
+        self.reachable().into_iter().filter_map(state).collect()
     }
 
     fn no_leader(&self) -> Failure {
@@ -386,7 +426,7 @@ impl Cluster {
         tried: &[EntryId],
         patience: Duration,
     ) -> Failure {
-        let connected = self.connected();
+        let connected = self.reachable();
         let result = match tried.last() {
             None => "no server took it".to_owned(),
             Some(id) => self.checker().ask(|history| {

@@ -1,15 +1,15 @@
 //! A graded test: what it is called, what it is worth, and how it is run on many seeds.
 
-use std::any::{Any, type_name};
+use std::any::type_name;
 use std::fmt::Display;
 use std::panic::{self, Location};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
-use labrecord::{About, Record, Seed, pass_line};
+use labrecord::{About, Broken, Record, Seed, fail_line, pass_line};
 use labrpc::Conditions;
-use labrt::sim::{self, Config, Engine, FailureKind, Outcome, TaskInfo};
+use labrt::sim::Engine;
 use labrt::time::Duration;
 use parking_lot::Mutex;
 
@@ -18,15 +18,12 @@ use crate::checker::Measures;
 use crate::cluster::{Cluster, ServiceKind, Setup, UNRELIABLE};
 use crate::kv::KvCluster;
 use crate::log;
-use crate::recorder::{self, Recorder, Subject};
-use crate::report::{Failure, Verdict};
+use crate::replay::{BadReplay, Replay};
+use crate::report::{Attachment, Verdict};
+use crate::run::{How, Run, Story, Test};
 use crate::settings::Settings;
+use crate::shrink::shrink;
 use crate::supervisor::Supervisor;
-use crate::text::{at, span};
-use crate::unwritten;
-
-/// What a test does with a cluster.
-type Story = Arc<dyn Fn(&Cluster, &Arc<Measures>) + Send + Sync>;
 
 /// A graded test, before it runs.
 ///
@@ -145,6 +142,17 @@ impl Lab {
 
     fn run_story(self, name: &str, story: &Story) {
         let mut settings = Settings::from_env().unwrap_or_else(|error| give_up(&error));
+        let test = Test {
+            name: name.to_owned(),
+            title: self.title,
+            setup: self.setup,
+            story: Arc::clone(story),
+            time_limit: self.time_limit,
+            no_locked_calls: self.no_locked_calls,
+        };
+        if let Some(file) = &settings.replay {
+            return self.replay(&test, file, &settings);
+        }
         let supervisor = settings.supervised.then(Supervisor::of_this_process);
         let supervisor = supervisor.transpose().unwrap_or_else(|error| give_up(&error));
         if let Some(supervisor) = supervisor {
@@ -159,37 +167,16 @@ impl Lab {
 
         let mut records = Vec::new();
         for seed in seeds {
-            let record = self.run_seed(name, seed, story, &settings);
-            if let Some(file) = &settings.records
-                && let Err(error) = record.append_to(file)
-            {
-                give_up(&format!("LAB_RECORDS={}: {error}", file.display()))
-            }
+            let record = self.run_seed(&test, seed, &settings);
+            keep(&record, &settings);
             if let Some(supervisor) = supervisor {
                 supervisor.send(&record).unwrap_or_else(|error| give_up(&error));
             }
-            if let Some(report) = &record.report {
-                eprintln!("{report}");
-                for (what, path) in &record.artefacts {
-                    eprintln!("  {what:<10} {path}");
-                }
-                for warning in &record.warnings {
-                    eprintln!("  besides    {warning}");
-                }
-                // In one line, for editors that make a link of it.
-                eprintln!(
-                    "  test       {}:{}: {}",
-                    self.place.file(),
-                    self.place.line(),
-                    report.title
-                );
-                // A task that is stuck still has its core: what came after it would be no fair run.
-                if !keep_going || record.verdict == Verdict::Stuck {
-                    fail()
-                }
-            }
-            for (what, path) in record.artefacts.iter().filter(|_| record.report.is_none()) {
-                eprintln!("  {what:<10} {path}");
+            self.say(&record);
+            // A task that is stuck still has its core: what came after it would be no fair run.
+            let ends_it = !keep_going || record.verdict == Verdict::Stuck;
+            if record.verdict != Verdict::Pass && ends_it {
+                fail()
             }
             records.push(record);
         }
@@ -199,160 +186,185 @@ impl Lab {
         log::print(&pass_line(&records));
     }
 
+    /// Runs it on a seed. If it fails, there is a closer look at it.
+    fn run_seed(self, test: &Test, seed: Seed, settings: &Settings) -> Record {
+        let again = self.again(&test.name, &format!("LAB_SEED={seed}"), settings.engine);
+        let how = How::usual(settings);
+        let run = self.run_once(test, seed, &how);
+        let timeline = draw(test, seed, &how, &run, &again);
+        let mut record = self.record(test, seed, &run, again, timeline.as_ref());
+        // A supervisor runs many seeds, and does not want to wait.
+        if run.failure.is_some() && !settings.supervised {
+            if settings.shrink.is_some() {
+                log::print(&fail_line(&record));
+            }
+            if let Some(again) = run_again(test, seed, &run, settings) {
+                record.broken_before = broken_before(&run, &again);
+                record.shrunk = shrink(test, seed, &again, settings);
+            }
+        }
+        record
+    }
+
+    /// Repeats the run in a file.
+    fn replay(self, test: &Test, file: &Path, settings: &Settings) {
+        let replay: Replay = std::fs::read_to_string(artefacts::place(file))
+            .map_err(|error| error.to_string())
+            .and_then(|text| text.parse().map_err(|error: BadReplay| error.to_string()))
+            .unwrap_or_else(|error| give_up(&format!("LAB_REPLAY={}: {error}", file.display())));
+        if replay.test != test.name {
+            give_up(&format!(
+                "LAB_REPLAY={} is a run of {test}: cargo test {test} -- --exact",
+                file.display(),
+                test = replay.test
+            ));
+        }
+        let how = How { kept: replay.kept, ..How::usual(settings) };
+        let run = self.run_once(test, replay.seed, &how);
+        let which = format!("LAB_REPLAY={}", file.display());
+        let again = self.again(&test.name, &which, settings.engine);
+        // Beside that of the whole run.
+        let timeline = draw(test, replay.seed, &how, &run, &again)
+            .map(|timeline| Attachment { ending: "replay.html", ..timeline });
+        let record = self.record(test, replay.seed, &run, again, timeline.as_ref());
+        keep(&record, settings);
+        self.say(&record);
+        if run.failure.is_some() {
+            fail()
+        }
+        log::print(&pass_line(&[record]));
+    }
+
     fn about(self, name: &str) -> About {
         let (part, title) = (self.part.to_owned(), self.title.to_owned());
         About { test: name.to_owned(), part, title, points: self.points }
     }
 
-    fn run_seed(self, name: &str, seed: Seed, story: &Story, settings: &Settings) -> Record {
-        let again = self.again(name, seed, settings.engine);
+    /// Runs it, in turn with others if need be.
+    fn run_once(self, test: &Test, seed: Seed, how: &How) -> Run {
         // On the wall clock tests run one at a time: side by side they would slow each other down.
-        let _alone = (settings.engine == Engine::Real).then(|| ALONE.lock());
-        let _turn = settings
-            .log
-            .as_ref()
-            .map(|topics| log::begin(topics, &format!("{name}, seed {seed}"), self.setup.servers));
-        let measures = Arc::new(Measures::default());
-        let config = Config {
-            time_limit: Some(self.time_limit),
-            engine: settings.engine,
-            backend: settings.backend,
-            ..Config::with_seed(seed.0)
-        };
-        let body = {
-            let (measures, story) = (Arc::clone(&measures), Arc::clone(story));
-            move |recorder: &Recorder| {
-                measures.reset();
-                let cluster = Cluster::start_up(self.setup, Arc::clone(&measures), recorder);
-                story(&cluster, &measures);
-                cluster.finish();
-            }
-        };
-        #[expect(clippy::disallowed_methods, reason = "wall time, outside the run")]
-        let began = Instant::now();
-        let outcome = if settings.check_determinism {
-            let body = body.clone();
-            sim::check_determinism(&config, move || body(&Recorder::default()))
-        } else {
-            let body = body.clone();
-            Ok(sim::run(config.clone(), move || body(&Recorder::default())))
-        };
-        let wall = began.elapsed();
-
-        let ended = match &outcome {
-            Ok(Outcome { result: Err(end), .. }) => Some(end.at),
-            _ => None,
-        };
-        let (failure, signature, report) = match outcome {
-            Ok(Outcome { result: Ok(()), report }) => {
-                let operations = match self.setup.service {
-                    ServiceKind::Kv { .. } => measures.commands.load(Ordering::Relaxed),
-                    ServiceKind::Tester { .. } => 0,
-                };
-                let failure = too_busy(&report, operations).or_else(|| self.locked_call(&report));
-                let signature = failure.as_ref().map(|failure| failure.title.clone());
-                (failure, signature, report)
-            }
-            Ok(Outcome { result: Err(end), report }) => {
-                let (failure, signature) = self.explain(end);
-                (Some(failure), Some(signature), report)
-            }
-            Err(difference) => {
-                let failure = nondeterministic(&difference.to_string());
-                let signature = failure.title.clone();
-                (Some(failure), Some(signature), sim::Report::default())
-            }
-        };
-        let is_drawn =
-            settings.engine == Engine::Simulated && settings.timelines.include(failure.is_some());
-        let timeline = is_drawn.then(|| {
-            let failed = failure.as_ref().map(|failure| {
-                let at = ended.unwrap_or(report.virtual_time);
-                (failure.verdict, failure.report(again.clone()), at)
-            });
-            let (title, servers, trace) = (self.title, self.setup.servers, report.trace_hash);
-            let subject =
-                Subject { test: name, title, seed: seed.to_string(), servers, trace, failed };
-            recorder::draw(&config, &subject, body)
+        let _alone = (how.settings.engine == Engine::Real).then(|| ALONE.lock());
+        let heading = format!("{}, seed {seed}", test.name);
+        let _turn = how.settings.log.as_ref().map(|log| {
+            log::begin(log, &heading, self.setup.servers).unwrap_or_else(|error| {
+                let file = log.file.as_deref().unwrap_or(Path::new("")).display();
+                give_up(&format!("LAB_LOG_FILE={file}: {error}"))
+            })
         });
+        test.run(seed, how)
+    }
+
+    fn record(
+        self,
+        test: &Test,
+        seed: Seed,
+        run: &Run,
+        again: String,
+        timeline: Option<&Attachment>,
+    ) -> Record {
+        let Run { failure, signature, report, measures, .. } = run;
         let attachments = failure.iter().flat_map(|failure| &failure.attachments);
-        let artefacts = artefacts::write(name, seed, attachments.chain(&timeline));
         Record {
-            test: name.to_owned(),
+            test: test.name.clone(),
             part: self.part.to_owned(),
             title: self.title.to_owned(),
             points: self.points,
             seed,
             verdict: failure.as_ref().map_or(Verdict::Pass, |failure| failure.verdict),
-            signature,
-            report: failure.map(|failure| failure.report(again)),
+            signature: signature.clone(),
+            report: failure.as_ref().map(|failure| failure.report(again)),
             virtual_seconds: report.virtual_time.as_secs_f64(),
-            wall_seconds: wall.as_secs_f64(),
+            wall_seconds: run.wall.as_secs_f64(),
             servers: self.setup.servers,
             rpcs: measures.rpcs.load(Ordering::Relaxed),
             bytes: measures.bytes.load(Ordering::Relaxed),
             commands: measures.commands.load(Ordering::Relaxed),
             switches: report.switches,
             trace: format!("{:016x}", report.trace_hash),
-            warnings: report.warnings,
-            artefacts,
+            warnings: [report.warnings.as_slice(), &measures.remarks.lock()].concat(),
+            artefacts: artefacts::write(&test.name, seed, attachments.chain(timeline)),
+            broken_before: None,
+            shrunk: None,
         }
+    }
+
+    /// Prints all that is known of a run, unless it is that it passed.
+    fn say(self, record: &Record) {
+        let line = |what: &str, text: &str| eprintln!("  {what:<10} {text}");
+        if let Some(report) = &record.report {
+            eprintln!("{report}");
+        }
+        if let Some(broken) = &record.broken_before {
+            line("before", &broken.to_string());
+        }
+        for (what, path) in &record.artefacts {
+            line(what, path);
+        }
+        let Some(report) = &record.report else { return };
+        for warning in &record.warnings {
+            line("besides", warning);
+        }
+        if let Some(shrunk) = &record.shrunk {
+            line("shrunk", &shrunk.to_string());
+            let file = format!("LAB_REPLAY={}", shrunk.replay);
+            line("replay", &self.again(&record.test, &file, Engine::Simulated));
+        }
+        // In one line, for editors that make a link of it.
+        let (file, number) = (self.place.file(), self.place.line());
+        line("test", &format!("{file}:{number}: {}", report.title));
     }
 
     /// The command that repeats a run. `--exact`, because one test's name may begin another's.
     ///
     /// On the wall clock the seed decides only part of a run; it may well pass the next time.
-    fn again(self, name: &str, seed: Seed, engine: Engine) -> String {
+    fn again(self, name: &str, which: &str, engine: Engine) -> String {
         let ignored = if self.ignored { " --ignored" } else { "" };
         let clock = if engine == Engine::Real { "LAB_CLOCK=real " } else { "" };
-        format!("{clock}LAB_SEED={seed} cargo test {name} -- --exact{ignored}")
+        format!("{clock}{which} cargo test {name} -- --exact{ignored}")
     }
+}
 
-    /// What ended the run, as a failure of the test and the words to count it by.
-    fn explain(self, end: sim::Failure) -> (Failure, String) {
-        let sim::Failure { kind, at: when, task, message, payload } = end;
-        let failure = match payload.map(<Box<dyn Any + Send>>::downcast::<Failure>) {
-            Some(Ok(failure)) => *failure,
-            _ => match kind {
-                FailureKind::Panic => panicked(task.as_ref(), when, &message),
-                FailureKind::Deadlock => deadlock(when, &message),
-                FailureKind::TimeLimit => self.too_long(when, &message),
-                FailureKind::Stuck => stuck(task.as_ref(), &message),
-                FailureKind::TooManyTasks => too_many_tasks(when, &message),
-            },
-        };
-        // A panic is known by its place, which is the end of its message's first line.
-        let place = match failure.verdict {
-            Verdict::Panic | Verdict::Tester => {
-                message.lines().next().and_then(|line| line.rsplit_once(", at "))
-            }
-            _ => None,
-        };
-        let signature = match place {
-            Some((_, place)) => format!("{} at {place}", failure.title),
-            None => failure.title.clone(),
-        };
-        (failure, signature)
+/// The timeline of a run, if one is wanted.
+fn draw(test: &Test, seed: Seed, how: &How, run: &Run, again: &str) -> Option<Attachment> {
+    let Settings { engine, timelines, .. } = how.settings;
+    let is_drawn = engine == Engine::Simulated && timelines.include(run.failure.is_some());
+    is_drawn.then(|| {
+        let report = run.failure.as_ref().map(|failure| failure.report(again.to_owned()));
+        test.draw(seed, how, run, report)
+    })
+}
+
+/// The run of a seed that failed once more, step for step, with a list of what happens and a thorough
+/// look at everything; `None` if that makes no sense, or it does not fail in the same way.
+fn run_again(test: &Test, seed: Seed, run: &Run, settings: &Settings) -> Option<Run> {
+    let failure = run.failure.as_ref()?;
+    let repeats =
+        !matches!(failure.verdict, Verdict::Stuck | Verdict::Nondeterministic | Verdict::Tester);
+    if !repeats || settings.engine == Engine::Real {
+        return None;
     }
+    let usual = How::usual(&Settings { check_determinism: false, ..settings.clone() });
+    let again = test.run(seed, &How { record: true, quiet: true, ..usual });
+    (again.failure == run.failure).then_some(again)
+}
 
-    /// A lock that was held across a call, if this test asks that none is.
-    fn locked_call(self, report: &sim::Report) -> Option<Failure> {
-        let warning = report.warnings.iter().find(|warning| warning.contains("is held across"))?;
-        self.no_locked_calls.then(|| {
-            Failure::liveness("a lock is held across a call")
-                .expected(
-                    "whoever must answer may need that lock: no lock is held while a call waits",
-                )
-                .happened(warning)
-                .look_at("the two lines above: let go of the guard before the call")
-        })
-    }
+/// The first rule that was broken, if that was before what the run failed of.
+fn broken_before(run: &Run, again: &Run) -> Option<Broken> {
+    let (when, failure) = again.measures.found.lock().clone()?;
+    let same = run.failure.as_ref().is_some_and(|last| last.title == failure.title);
+    (!same && when < run.report.virtual_time).then_some(Broken {
+        virtual_seconds: when.as_secs_f64(),
+        title: failure.title,
+        happened: failure.happened,
+    })
+}
 
-    fn too_long(self, when: Duration, message: &str) -> Failure {
-        Failure::liveness("the test took too long")
-            .expected(format!("the test ends within {} of virtual time", span(self.time_limit)))
-            .happened(format!("it was not over {}\n{message}", at(when)))
-            .look_at("the tasks above: which of them waits for something that never comes")
+/// Adds the record to those of other runs, if they are kept.
+fn keep(record: &Record, settings: &Settings) {
+    if let Some(file) = &settings.records
+        && let Err(error) = record.append_to(file)
+    {
+        give_up(&format!("LAB_RECORDS={}: {error}", file.display()))
     }
 }
 
@@ -379,86 +391,4 @@ fn give_up(error: &dyn Display) -> ! {
 /// Fails the test without a second message: the report has been printed.
 fn fail() -> ! {
     panic::resume_unwind(Box::new("the report is above"))
-}
-
-fn of(task: Option<&TaskInfo>) -> String {
-    task.map_or("a task".to_owned(), ToString::to_string)
-}
-
-/// Is this a task of the tester's own?
-fn is_testers(task: Option<&TaskInfo>) -> bool {
-    task.is_some_and(|task| task.node == "main")
-}
-
-fn panicked(task: Option<&TaskInfo>, when: Duration, message: &str) -> Failure {
-    let (what, place) = message.rsplit_once(", at ").unwrap_or((message, "the message above"));
-    if let Some(failure) = unwritten::failure(&of(task), when, what, place) {
-        return failure;
-    }
-    // The tester's tasks call `start` and the like, so they run the server's code, too.
-    let (verdict, title) = if is_testers(task) && !place.starts_with("raft/") {
-        (Verdict::Tester, "the tester panicked")
-    } else {
-        (Verdict::Panic, "a server panicked")
-    };
-    Failure::new(verdict, title)
-        .expected("no panic")
-        .happened(format!("{}, {}: {what}", of(task), at(when)))
-        .look_at(place)
-}
-
-fn deadlock(when: Duration, message: &str) -> Failure {
-    Failure::new(Verdict::Deadlock, "deadlock")
-        .expected("some task can always run, now or later")
-        .happened(format!("{}: {message}", at(when)))
-        .look_at(
-            "the order in which locks are taken, and what is held while something is waited for",
-        )
-}
-
-fn stuck(task: Option<&TaskInfo>, message: &str) -> Failure {
-    Failure::new(Verdict::Stuck, "a task is stuck")
-        .expected("every task comes back to labrt: it waits in labrt, and its loops end")
-        .happened(format!("{}: {message}", of(task)))
-        .look_at("endless loops, and waits that are not labrt's (std's or another crate's locks, channels, sleeps)")
-}
-
-fn too_many_tasks(when: Duration, message: &str) -> Failure {
-    Failure::budget("too many tasks")
-        .expected("tasks end when their work is done, also while the network is down")
-        .happened(format!("{}: {message}", at(when)))
-        .look_at("what spawns tasks in a loop, and what ends them")
-}
-
-/// A run in which tasks never rested. The simulation charges a microsecond for every switch, so
-/// this is a loop that polls without waiting.
-fn too_busy(report: &sim::Report, operations: u64) -> Option<Failure> {
-    let seconds = report.virtual_time.as_secs() + 1;
-    let most = SWITCHES_PER_SECOND * seconds + SWITCHES_PER_OPERATION * operations;
-    (report.switches > most).then(|| {
-        Failure::budget("servers are busy doing nothing")
-            .expected(format!(
-                "less than {SWITCHES_PER_SECOND} switches between tasks in a second, and \
-                 {SWITCHES_PER_OPERATION} for each operation of a client: a task that has nothing to \
-                 do waits"
-            ))
-            .happened(format!(
-                "{} switches in {seconds} s with {operations} operations",
-                report.switches
-            ))
-            .look_at("loops that look again and again whether there is something to do")
-    })
-}
-
-/// The busiest test of a right server needs a fifth of that.
-const SWITCHES_PER_SECOND: u64 = 100_000;
-
-/// Seven servers need a fifth of that.
-const SWITCHES_PER_OPERATION: u64 = 500;
-
-fn nondeterministic(message: &str) -> Failure {
-    Failure::new(Verdict::Nondeterministic, "one seed gave two different runs")
-        .expected("all time, randomness and concurrency of a server come from labrt")
-        .happened(message)
-        .look_at("std's clock, threads and HashMap (labrt has its own), other sources of randomness, statics that keep something from an earlier run")
 }

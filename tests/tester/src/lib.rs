@@ -40,12 +40,17 @@
 //!   `LAB_` variables; [`log`] prints a run in columns; [`unwritten`] lists what is still to do.
 //! - Not here: anything that looks inside a message, or relies on what is inside a Raft.
 
+pub mod acks;
 pub mod applied;
 mod artefacts;
 pub mod checker;
+pub mod choices;
 pub mod cluster;
+mod disk;
 pub mod elections;
+mod ends;
 pub mod expect;
+mod inspect;
 pub mod kv;
 mod lab;
 pub mod log;
@@ -53,24 +58,33 @@ pub mod logs;
 pub mod nemesis;
 pub mod office;
 mod recorder;
+pub mod replay;
 pub mod report;
+mod run;
 mod service;
 pub mod settings;
+pub mod shrink;
 mod stall;
 mod supervisor;
 mod task;
 pub mod text;
+pub mod topics;
 pub mod unwritten;
+pub mod views;
 mod watch;
 
+pub use acks::Acks;
 pub use applied::Applied;
 pub use checker::{Checker, History};
 pub use cluster::Cluster;
 pub use elections::Elections;
 pub use kv::KvCluster;
 pub use lab::Lab;
-pub use labrecord::{Record, Seed, pass_line};
+pub use labrecord::{Record, Seed, Shrunk, pass_line};
 pub use logs::Logs;
+pub use replay::Replay;
 pub use report::{Attachment, Failure, Report, Verdict};
 pub use service::takes_snapshot_at;
-pub use settings::{BadSetting, Seeds, Settings, Timelines, Topics};
+pub use settings::{BadSetting, LogSettings, Seeds, Settings, Timelines};
+pub use topics::Topics;
+pub use views::Views;

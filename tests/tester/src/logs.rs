@@ -20,7 +20,7 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// A server showed its log.
+    /// A server showed its log, of which the part up to `unchanged` has been seen and was committed then.
     ///
     /// # Errors
     ///
@@ -31,11 +31,27 @@ impl Logs {
         &mut self,
         server: ServerId,
         view: &RaftView,
+        unchanged: LogIndex,
         applied: &Applied,
         now: Duration,
     ) -> Result<(), Failure> {
-        let mut previous = view.base;
-        for &term in &view.entries {
+        let known = unchanged.max(view.base.index);
+        let skipped = usize::try_from(known.0 - view.base.index.0).unwrap_or(usize::MAX);
+        let mut index = known;
+        while index <= view.commit {
+            let Some(term) = view.term_at(index) else { break };
+            if let Some(committed) = applied.term_at(index)
+                && committed != term
+            {
+                let entry = EntryId { term, index };
+                let own = applied.progress(server).is_some_and(|applied| index <= applied);
+                return Err(wrong_commit(server, entry, committed, (view.commit, own), now));
+            }
+            index = index.next();
+        }
+        let mut previous =
+            EntryId { term: view.term_at(known).unwrap_or(view.base.term), index: known };
+        for &term in view.entries.get(skipped..).unwrap_or_default() {
             let entry = EntryId { term, index: previous.index.next() };
             if term < previous.term || term > view.term {
                 return Err(terms_fall(server, previous, entry, view.term, now));
@@ -49,17 +65,6 @@ impl Logs {
         }
         if view.applied > view.commit || view.commit > previous.index {
             return Err(out_of_step(server, view, previous, now));
-        }
-        let mut index = view.base.index;
-        for term in std::iter::once(&view.base.term).chain(&view.entries) {
-            if index <= view.commit
-                && let Some(committed) = applied.term_at(index)
-                && committed != *term
-            {
-                let entry = EntryId { term: *term, index };
-                return Err(wrong_commit(server, entry, committed, view.commit, now));
-            }
-            index = index.next();
         }
         Ok(())
     }
@@ -111,9 +116,20 @@ fn wrong_commit(
     server: ServerId,
     entry: EntryId,
     committed: Term,
-    commit: LogIndex,
+    (commit, own): (LogIndex, bool),
     now: Duration,
 ) -> Failure {
+    let index = entry.index;
+    if own {
+        // Both cannot be: it has handed over the one, and shows the other in its place.
+        return Failure::safety("what view() shows is not what was applied")
+            .expected("a server keeps what it applied, and view() shows what it keeps (Raft 5.4.3)")
+            .happened(format!(
+                "{server} has applied an entry of {committed} at {index}; {} its view() shows {entry} there",
+                at(now)
+            ))
+            .look_at("what deletes or replaces entries that are committed");
+    }
     Failure::safety("a server committed an entry that differs from the one applied there")
         .expected("what is committed at an index is the same on every server (Raft 5.4.3)")
         .happened(format!(

@@ -17,6 +17,7 @@ use labrt::time::Duration;
 use raftapi::ServerId;
 use rand::RngExt as _;
 
+use crate::choices::Verb;
 use crate::cluster::Cluster;
 use crate::task;
 
@@ -44,7 +45,8 @@ impl Cluster {
     /// From now on, whoever has just answered a request of this method crashes with this
     /// probability, restarts at once, and is connected again.
     pub fn crash_after_replies(&self, method: &'static str, probability: f64) -> Nemesis {
-        let (nemesis, victims) = self.nemesis();
+        let (nemesis, victims) =
+            self.nemesis(|cluster, victim| cluster.restart_by(victim, Verb::Strike));
         let is_active = Arc::clone(&nemesis.active);
         let fate = stream(&format!("test/crash after {method}"));
         self.network().observe(move |event| {
@@ -62,13 +64,15 @@ impl Cluster {
     /// From now on, whoever has just saved something crashes with this probability, before anything
     /// can follow from the save; restarts at once, and is connected again.
     pub fn crash_at_saves(&self, probability: f64) -> Nemesis {
-        let (nemesis, victims) = self.nemesis();
+        let (nemesis, victims) = self.nemesis(Cluster::revive);
         for server in self.servers() {
             let (is_active, victims) = (Arc::clone(&nemesis.active), victims.clone());
+            let choices = Arc::clone(self.choices());
             let fate = stream(&format!("test/crash {server} at saves"));
             self.persister(server).on_save(move |disk| {
                 if is_active.load(Ordering::Relaxed)
                     && fate.at(disk.saves()).random_bool(probability)
+                    && choices.fault(Verb::Strike, || format!("{server}, at a save"))
                 {
                     let victims = victims.clone();
                     event::after(Duration::ZERO, move || {
@@ -82,16 +86,16 @@ impl Cluster {
         nemesis
     }
 
-    /// One that restarts whoever it is sent.
-    fn nemesis(&self) -> (Nemesis, Sender<ServerId>) {
+    /// One that restarts whoever it is sent, in this way.
+    fn nemesis(&self, restart: fn(&Cluster, ServerId)) -> (Nemesis, Sender<ServerId>) {
         let (victims, next_victim) = channel::unbounded::<ServerId>();
         let strikes = Arc::new(AtomicU64::new(0));
         let (cluster, count) = (self.clone(), Arc::clone(&strikes));
         task::start("nemesis", move || {
             for victim in next_victim {
-                if cluster.is_connected(victim) {
+                if cluster.is_reachable(victim) {
                     count.fetch_add(1, Ordering::Relaxed);
-                    cluster.restart(victim);
+                    restart(&cluster, victim);
                     cluster.connect(victim);
                 }
             }

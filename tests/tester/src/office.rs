@@ -107,6 +107,9 @@ impl Cluster {
     /// Waits until this server leads no longer, at most 10 s: calls that it made while it was cut
     /// off may hang for 7 s. Only for a leader that can call servers which are in a newer term.
     pub fn expect_to_step_down(&self, old: ServerId) {
+        if !self.is_as_told() {
+            return; // it may not be old
+        }
         let Some((term, true)) = self.look(old) else { return };
         let deadline = sim::elapsed() + ANSWERED_WITHIN;
         while self.look(old) == Some((term, true)) {
@@ -124,6 +127,9 @@ impl Cluster {
     /// Waits until a connected server leads a term after this one, at most 5 s, or until `old` has
     /// given up the older term that it leads, and so may campaign.
     pub fn expect_newer_leader(&self, than: Term, old: ServerId) {
+        if !self.is_as_told() {
+            return; // it may not be newer, or hear of everything
+        }
         let office = self.look(old);
         let deadline = sim::elapsed() + ELECTED_WITHIN;
         while self.leader_now().is_none_or(|(term, _)| term <= than) && self.look(old) == office {

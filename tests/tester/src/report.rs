@@ -22,8 +22,19 @@ pub struct Failure {
     pub happened: String,
     /// Where a reader should look: a rule, not a fix.
     pub look_at: String,
+    /// Where the rule holds.
+    pub holds: Holds,
     /// What is too long for a terminal.
     pub attachments: Box<[Attachment]>,
+}
+
+/// Where a rule holds that was broken: what may be left out of a run for the failure to mean the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// In every run, whatever the story is: anything may be left out.
+    Always,
+    /// In this story, whose commands are needed; fewer faults make it no harder.
+    InThisStory,
 }
 
 /// A file that goes with a failure.
@@ -49,6 +60,7 @@ impl Failure {
             expected: empty(),
             happened: empty(),
             look_at: empty(),
+            holds: Holds::InThisStory,
             attachments: Box::default(),
         }
     }
@@ -81,6 +93,12 @@ impl Failure {
     #[must_use]
     pub fn happened(self, happened: impl fmt::Display) -> Failure {
         Failure { happened: happened.to_string(), ..self }
+    }
+
+    /// The rule holds in every run, whatever the story is.
+    #[must_use]
+    pub fn always(self) -> Failure {
+        Failure { holds: Holds::Always, ..self }
     }
 
     /// Adds a file.

@@ -82,6 +82,7 @@ impl Service {
                 .expected("no snapshot before the first call of snapshot() (Raft 7)")
                 .happened(format!("{server} handed over a snapshot up to {id}"))
                 .look_at("when ApplyMsg::Snapshot is sent")
+                .always()
                 .raise();
         }
         self.checker
@@ -106,7 +107,7 @@ impl Service {
                     let saved =
                         checker.tell(|history, now| history.applied.saved(server, &bytes, now));
                     if saved < index {
-                        not_saved(server, index, saved).raise();
+                        not_saved(server, index, saved).always().raise();
                     }
                 }
             });

@@ -1,11 +1,13 @@
 //! The environment variables that steer a run, and what each accepts.
 
 use std::env;
-use std::fmt;
 use std::path::PathBuf;
 
 use labrecord::Seed;
 use labrt::sim::{Backend, Engine};
+use labrt::time::Duration;
+
+use crate::topics::Topics;
 
 /// How often each test runs, and with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +18,12 @@ pub struct Settings {
     pub records: Option<PathBuf>,
     /// Seeds come from a supervisor, and records go to it (`LAB_SUPERVISOR=stdin`).
     pub supervised: bool,
-    /// Which topics are printed (`LAB_LOG`).
-    pub log: Option<Topics>,
+    /// What is printed of each run.
+    pub log: Option<LogSettings>,
+    /// The run in this file, and no other (`LAB_REPLAY`).
+    pub replay: Option<PathBuf>,
+    /// A run that fails is reduced, in this time at most; `None` if not (`LAB_SHRINK`).
+    pub shrink: Option<Duration>,
     /// Which runs are drawn (`LAB_TRACE`).
     pub timelines: Timelines,
     /// Run each seed twice and compare (`LAB_CHECK=determinism`).
@@ -49,6 +55,21 @@ pub enum Timelines {
 }
 
 impl Timelines {
+    fn read(value: Option<&str>, supervised: bool) -> Result<Timelines, BadSetting> {
+        Ok(match value {
+            // A supervisor runs many seeds, in a process that may write nothing.
+            None if supervised => Timelines::Never,
+            None | Some("failures") => Timelines::Failures,
+            Some("always") => Timelines::Always,
+            Some("never") => Timelines::Never,
+            Some(value) => {
+                let value = value.to_owned();
+                let accepted = "it takes `failures`, `always` or `never`";
+                return Err(BadSetting { variable: "LAB_TRACE", value, accepted });
+            }
+        })
+    }
+
     /// Is a run drawn that failed, or that did not?
     #[must_use]
     pub fn include(self, failed: bool) -> bool {
@@ -60,24 +81,13 @@ impl Timelines {
     }
 }
 
-/// Which topics of the log are printed.
+/// What of a run is printed, and where (`LAB_LOG`, `LAB_LOG_FILE`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Topics {
-    /// Every topic.
-    All,
-    /// These.
-    Only(Vec<String>),
-}
-
-impl Topics {
-    /// Is this topic printed?
-    #[must_use]
-    pub fn include(&self, topic: &str) -> bool {
-        match self {
-            Topics::All => true,
-            Topics::Only(topics) => topics.iter().any(|wanted| wanted == topic),
-        }
-    }
+pub struct LogSettings {
+    /// Which lines.
+    pub topics: Topics,
+    /// Into this file; `None` for the terminal.
+    pub file: Option<PathBuf>,
 }
 
 /// A variable whose value is not understood.
@@ -98,6 +108,9 @@ impl Settings {
 
     /// The same on the wall clock, where a run takes its time.
     pub const DEFAULT_REAL_RUNS: u64 = 1;
+
+    /// How long a run that failed is reduced.
+    pub const SHRINK: Duration = Duration::from_secs(10);
 
     /// Reads the process's environment.
     ///
@@ -158,30 +171,51 @@ impl Settings {
             Some(value) if value == "stdin" => true,
             Some(value) => return bad("LAB_SUPERVISOR", value, "it takes `stdin`"),
         };
-        let timelines = match get("LAB_TRACE").as_deref() {
-            // A supervisor runs many seeds, in a process that may write nothing.
-            None if supervised => Timelines::Never,
-            None | Some("failures") => Timelines::Failures,
-            Some("always") => Timelines::Always,
-            Some("never") => Timelines::Never,
-            Some(value) => {
-                let accepted = "it takes `failures`, `always` or `never`";
-                return bad("LAB_TRACE", value.to_owned(), accepted);
-            }
+        let timelines = Timelines::read(get("LAB_TRACE").as_deref(), supervised)?;
+        let file = get("LAB_LOG_FILE").map(PathBuf::from);
+        let log = match get("LAB_LOG") {
+            None => file.map(|file| LogSettings { topics: Topics::all(), file: Some(file) }),
+            Some(value) => match value.parse() {
+                Ok(topics) => Some(LogSettings { topics, file }),
+                Err(_) => return bad("LAB_LOG", value, LOG),
+            },
         };
-        let log = get("LAB_LOG").map(|value| {
-            let topics: Vec<String> = value.split(',').map(|topic| topic.trim().into()).collect();
-            if topics.iter().any(|topic| topic == "all") {
-                Topics::All
-            } else {
-                Topics::Only(topics)
-            }
-        });
+        let replay = get("LAB_REPLAY").map(PathBuf::from);
+        if replay.is_some()
+            && let Some(value) = get("LAB_SEED")
+        {
+            return bad("LAB_SEED", value, "LAB_REPLAY names a file, and that has its own seed");
+        }
+        if supervised && let Some(value) = get("LAB_REPLAY") {
+            return bad("LAB_REPLAY", value, "LAB_SUPERVISOR says what is run");
+        }
+        // Whoever sweeps, or looks closely at one run, does not want to wait for it.
+        let busy = [
+            "LAB_RUNS",
+            "LAB_RECORDS",
+            "LAB_LOG",
+            "LAB_LOG_FILE",
+            "LAB_CHECK",
+            "LAB_REPLAY",
+            "LAB_SUPERVISOR",
+        ];
+        let by_default = engine == Engine::Simulated && busy.iter().all(|name| get(name).is_none());
+        let shrink = match get("LAB_SHRINK") {
+            None => by_default.then_some(Settings::SHRINK),
+            Some(value) if value == "no" => None,
+            Some(value) if value == "yes" => Some(Settings::SHRINK),
+            Some(value) => match value.parse() {
+                Ok(seconds) if seconds > 0 => Some(Duration::from_secs(seconds)),
+                _ => return bad("LAB_SHRINK", value, SHRINK),
+            },
+        };
         Ok(Settings {
             seeds,
             supervised,
             records: get("LAB_RECORDS").map(PathBuf::from),
             log,
+            replay,
+            shrink,
             timelines,
             check_determinism,
             engine,
@@ -199,13 +233,8 @@ impl Settings {
     }
 }
 
-const SEED: &str = "it takes the seed of a run, in hexadecimal (0x5eed) or decimal (24301)";
+const LOG: &str = "it takes topics, servers, or both, as in `vote,fault@S1,@S2`; or `all`";
 
-impl fmt::Display for Topics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Topics::All => f.write_str("all"),
-            Topics::Only(topics) => f.write_str(&topics.join(",")),
-        }
-    }
-}
+const SHRINK: &str = "it takes `yes`, `no`, or a number of seconds";
+
+const SEED: &str = "it takes the seed of a run, in hexadecimal (0x5eed) or decimal (24301)";

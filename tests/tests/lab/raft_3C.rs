@@ -219,6 +219,7 @@ fn figure_8() {
                 .raise();
         }
         drop(nemesis);
+        cluster.expect_progress_of_a_majority("survivors");
         revive_all(cluster);
         cluster.expect_agreement(5);
     });
@@ -343,6 +344,7 @@ fn figure_8_unreliable() {
                 }
             }
         }
+        cluster.expect_progress_of_a_majority("survivors");
         cluster.connect_all();
         // Elections take their time on this network. And a leader may step back over what a
         // follower has too much one entry at a time, a round trip each (5.3).
@@ -404,6 +406,7 @@ fn churn(cluster: &Cluster) {
         }
         cluster.sleep(ELECTION_TIMEOUT * 7 / 10);
     }
+    cluster.expect_progress_of_a_majority("survivors");
     cluster.sleep(ELECTION_TIMEOUT);
     cluster.set_conditions(Conditions::reliable());
     revive_all(cluster);

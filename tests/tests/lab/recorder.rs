@@ -1,6 +1,6 @@
 //! The recorder of the timeline, tested: it does not disturb, and it misses nothing.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use labtester::{Lab, Record};
@@ -26,7 +26,9 @@ fn recorded(test: &str, variables: &[(&str, &str)]) -> (Output, Record, Option<R
     let lines = std::fs::read_to_string(&records).unwrap();
     let _ = std::fs::remove_file(&records);
     let record: Record = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
-    let page = record.artefacts.get("timeline").map(PathBuf::from);
+    // As a person in the workspace would type it.
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = record.artefacts.get("timeline").map(|path| workspace.join(path));
     let run =
         page.map(|page| timeline::run_of_page(&std::fs::read_to_string(page).unwrap()).unwrap());
     (output, record, run)

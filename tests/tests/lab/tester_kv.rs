@@ -54,7 +54,9 @@ fn a_history_that_is_not_linearizable_is_explained_and_drawn() {
     );
     let path = |what: &str| {
         let line = printed.lines().find_map(|line| line.strip_prefix(&format!("  {what:<10} ")));
-        line.unwrap_or_else(|| panic!("no {what} in {printed}"))
+        let line = line.unwrap_or_else(|| panic!("no {what} in {printed}"));
+        // As a person in the workspace would type it.
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(line)
     };
     let picture = std::fs::read_to_string(path("picture")).unwrap();
     assert!(picture.starts_with("<!doctype html>") && picture.contains("cannot fit"));

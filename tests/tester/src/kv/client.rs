@@ -16,6 +16,8 @@ use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
 use super::KvCluster;
+use crate::choices::Verb;
+use crate::cluster::LEFT_OUT;
 use crate::log;
 use crate::report::Failure;
 use crate::text::{at, span};
@@ -132,9 +134,18 @@ impl Client {
         self.perform(KvOp::append(key, value), |clerk| (KvOutput::Done, clerk.append(key, value)));
     }
 
-    fn perform<T>(&mut self, op: KvOp, action: impl FnOnce(&mut Clerk) -> (KvOutput, T)) -> T {
+    fn perform<T: Default>(
+        &mut self,
+        op: KvOp,
+        action: impl FnOnce(&mut Clerk) -> (KvOutput, T),
+    ) -> T {
         let shared = Arc::clone(&self.kv.shared);
         let what = linearize::Model::show_op(&linearize::models::Kv, &op);
+        let Some(step) = self.kv.choices().command(Verb::Operation) else {
+            time::sleep(LEFT_OUT);
+            return T::default();
+        };
+        self.kv.choices().given(step, || format!("{what} by {}", self.name));
         tracing::debug!(target: log::CLIENT, "{} calls {what}", self.name);
         shared.measures.commands.fetch_add(1, Ordering::Relaxed);
         let began = Instant::now();

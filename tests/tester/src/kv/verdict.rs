@@ -51,6 +51,7 @@ impl KvCluster {
             picture = picture.note(*when, text);
         }
         failure
+            .always()
             .attach(Attachment {
                 what: "picture",
                 ending: "history.html",

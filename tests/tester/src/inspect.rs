@@ -1,0 +1,233 @@
+//! Looks into servers, at the very instants that matter, without the run noticing.
+//!
+//! A server is looked into when a request comes and when its answer leaves, when its own request
+//! leaves and when that is answered. On a usual run, which must be fast, few of these looks are taken,
+//! and the first broken rule ends the run. When a seed has failed, its run is repeated step for step:
+//! then all are taken, and what is acknowledged is looked for on the disk. What that finds is the
+//! first broken rule where it broke, often long before anything came of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use labrpc::{NetEvent, NetEventKind, Network};
+use labrt::sim;
+use labrt::time::Duration;
+use parking_lot::Mutex;
+use raftapi::{RaftView, ServerId, Term};
+
+use crate::acks::{Acknowledged, Acks};
+use crate::checker::Measures;
+use crate::cluster::Cluster;
+use crate::disk;
+use crate::nemesis::server;
+use crate::report::Failure;
+use crate::views::Views;
+
+/// What can be seen of a server at one instant.
+pub(crate) struct Sight {
+    pub(crate) incarnation: u32,
+    pub(crate) state: (Term, bool),
+    pub(crate) view: Option<RaftView>,
+    /// How often it has saved something.
+    pub(crate) saves: u64,
+}
+
+/// How closely a run is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// As closely as costs next to nothing. What is found ends the run.
+    Usual,
+    /// As closely as possible. What is found is kept for later; the run goes on as it did before.
+    Thorough,
+}
+
+struct Inspector {
+    care: Care,
+    /// Messages sent, delivered, answered so far; and when a look is next taken.
+    events: AtomicU64,
+    next: AtomicU64,
+    seen: Mutex<Seen>,
+    measures: Arc<Measures>,
+}
+
+struct Seen {
+    views: Views,
+    acks: Acks,
+    /// How many disks may still be read back.
+    disks: usize,
+}
+
+/// On a usual run so many events go by between two looks: all looks together then cost a percent of it.
+const EVENTS_PER_LOOK: u64 = 32;
+
+/// And one more of them for so many entries of the log that was looked at, since a look takes time
+/// in proportion to that.
+const ENTRIES_PER_EVENT: u64 = 4;
+
+/// To start a server from a copy of its disk takes a few tenths of a millisecond.
+const DISKS: usize = 1000;
+
+/// Looks into the servers of this cluster whenever something happens to a message.
+pub(crate) fn start(cluster: &Cluster, network: &Network, measures: &Arc<Measures>, care: Care) {
+    let seen = Seen {
+        views: Views::new(cluster.len()),
+        acks: Acks::new(cluster.len()),
+        disks: if care == Care::Thorough { DISKS } else { 0 },
+    };
+    let inspector = Inspector {
+        care,
+        events: AtomicU64::new(0),
+        next: AtomicU64::new(0),
+        seen: Mutex::new(seen),
+        measures: Arc::clone(measures),
+    };
+    // The network must not keep itself alive.
+    let cluster = cluster.downgrade();
+    network.observe(move |event| {
+        if inspector.is_due()
+            && let Some(cluster) = cluster.upgrade()
+        {
+            inspector.message(&cluster, event);
+        }
+    });
+}
+
+impl Inspector {
+    /// Is it time for a look?
+    fn is_due(&self) -> bool {
+        let event = self.events.fetch_add(1, Ordering::Relaxed);
+        self.care == Care::Thorough || event >= self.next.load(Ordering::Relaxed)
+    }
+
+    fn message(&self, cluster: &Cluster, event: &NetEvent<'_>) {
+        let who = match event.kind {
+            NetEventKind::RequestSent | NetEventKind::ReplyDelivered => event.from,
+            NetEventKind::RequestDelivered
+            | NetEventKind::ReplySent
+            | NetEventKind::ReplyDiscarded => event.to,
+            _ => return,
+        };
+        let Some(who) = server(who) else { return };
+        let outcome = {
+            let mut seen = self.seen.lock();
+            let Some(sight) = cluster.observe(who) else { return seen.unseen(who, event) };
+            let length = sight.view.as_ref().map_or(0, |view| view.entries.len() as u64);
+            let pause = EVENTS_PER_LOOK + length / ENTRIES_PER_EVENT;
+            self.next.store(self.events.load(Ordering::Relaxed) + pause, Ordering::Relaxed);
+            let outcome = seen.all(cluster, who, event, sight, self.care);
+            let remarks = seen.views.remarks();
+            if self.care == Care::Usual && !remarks.is_empty() {
+                *self.measures.remarks.lock() = remarks;
+            }
+            outcome
+        };
+        match (outcome, self.care) {
+            (Ok(()), _) => {}
+            (Err(failure), Care::Usual) => failure.always().raise(),
+            (Err(failure), Care::Thorough) => {
+                self.measures.found.lock().get_or_insert((event.at, failure));
+            }
+        }
+    }
+}
+
+impl Seen {
+    fn all(
+        &mut self,
+        cluster: &Cluster,
+        who: ServerId,
+        event: &NetEvent<'_>,
+        sight: Sight,
+        care: Care,
+    ) -> Result<(), Failure> {
+        if care == Care::Thorough {
+            self.acknowledged(cluster, who, event, &sight)?;
+        }
+        let Sight { incarnation, state, view, .. } = sight;
+        let Some(view) = view else {
+            self.views.nothing();
+            return Ok(());
+        };
+        let checked = sim::observe(|| {
+            cluster.checker().ask(|history| {
+                let known = (history.elections.began(state.0), &history.applied);
+                self.views.saw((who, incarnation), state, view, known, event.at)
+            })
+        });
+        // If the history is being written at this instant, there is always a next look.
+        checked.unwrap_or(Ok(()))
+    }
+}
+
+impl Seen {
+    /// The server cannot be looked into now.
+    fn unseen(&mut self, who: ServerId, event: &NetEvent<'_>) {
+        match event.kind {
+            NetEventKind::RequestDelivered => self.acks.asked_unseen(who, event.call),
+            NetEventKind::ReplySent | NetEventKind::ReplyDiscarded => {
+                self.acks.unanswered(who, event.call);
+            }
+            _ => {}
+        }
+    }
+
+    /// What a server acknowledges it has saved. (To tell what it acknowledges takes every look.)
+    fn acknowledged(
+        &mut self,
+        cluster: &Cluster,
+        who: ServerId,
+        event: &NetEvent<'_>,
+        sight: &Sight,
+    ) -> Result<(), Failure> {
+        let Sight { incarnation, view, saves, .. } = sight;
+        match (event.kind, server(event.from)) {
+            (NetEventKind::RequestDelivered, _) => {
+                self.acks.asked((who, *incarnation), event.call, *saves, view.clone());
+            }
+            (NetEventKind::ReplyDiscarded, _) => self.acks.unanswered(who, event.call),
+            (NetEventKind::ReplySent, Some(from)) => {
+                let call = (event.call, from);
+                let told = self.acks.answered(who, call, *saves, view.as_ref(), event.at)?;
+                if let (Some(told), Some(view)) = (told, view)
+                    && self.disks > 0
+                {
+                    self.disks -= 1;
+                    on_disk(cluster, who, told, view, event.at)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// What was acknowledged is what the server would find on its disk if it crashed now.
+fn on_disk(
+    cluster: &Cluster,
+    server: ServerId,
+    told: Acknowledged,
+    view: &RaftView,
+    now: Duration,
+) -> Result<(), Failure> {
+    let Some(disk) = sim::observe(|| cluster.persister(server)) else { return Ok(()) };
+    match disk::read_back(server, cluster.len(), &disk) {
+        Some(found) => disk::holds(server, told, view, &found, now),
+        None => Ok(()),
+    }
+}
+
+impl Cluster {
+    /// What can be seen of a server at this instant, without the run noticing; `None` if it is down
+    /// or has its lock closed.
+    pub(crate) fn observe(&self, server: ServerId) -> Option<Sight> {
+        sim::observe(|| {
+            let (node, raft, persister) = self.running(server)?;
+            Some(Sight {
+                incarnation: node.incarnation(),
+                state: raft.get_state(),
+                view: raft.view(),
+                saves: persister.saves(),
+            })
+        })?
+    }
+}
