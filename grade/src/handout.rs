@@ -127,8 +127,9 @@ fn may_be_replaced(folder: &Path) -> Result<()> {
 
 /// Does it build, is it clean, and does each test fail as it should?
 fn check(root: &Path, folder: &Path) -> Result<()> {
-    // Not in the tree; and here most of what it needs is built already.
-    let target = std::path::absolute(target_of(root))?;
+    // Not in the tree. Nor where the workspace itself is built: its crates have the same names and
+    // the same places in it, and cargo would take what was built of one for the other.
+    let target = std::path::absolute(target_of(root))?.join("handout-build");
     let target = target.to_str().context("the target folder's name is not UTF-8")?;
     let env = [("CARGO_TARGET_DIR", target), ("RUSTDOCFLAGS", "-D warnings")];
     cargo(folder, &["fmt", "--all", "--check"], &[])?;
