@@ -42,7 +42,7 @@ gradescope: ## the zip for Gradescope, target/gradescope.zip
 attacks: ## submissions that try to cheat, graded: none gains a point (some minutes)
 	cargo test -p grade --test attacks -- --ignored
 
-newcomer: ## a student's path through the hand-out, part by part, up to what is handed in (some minutes)
+newcomer: ## a student's path through the hand-out up to full score; what mistakes cost; hidden tests (some minutes)
 	cargo test -p grade --test students -- --ignored
 
 BROWSER_PAGES ?= target/timeline-pages
