@@ -53,6 +53,7 @@ fn play() {
 fn draw(run: &Run) -> Drawn {
     let led = all_who_took(run, Role::Leader);
     must(led.iter().map(|taken| taken.term).eq(1..=4), "a leader in each of T1 to T4")?;
+    must(led.iter().map(|taken| taken.server).eq([3, 4, 1, 2]), "S3, S4, S1, S2")?;
     let (took_office, repaired) = (led[3].then, when(run, "repaired")?);
     let before = servers(run, took_office);
     let log_of = |n: usize| log(&before[led[n].server]);

@@ -21,6 +21,7 @@ fn draw(run: &Run) -> Drawn {
     let stood = all_who_took(run, Role::Candidate);
     let led = all_who_took(run, Role::Leader);
     must(stood.iter().map(|taken| taken.term).eq([1, 1, 2]), "two candidates in T1, one in T2")?;
+    must(stood.iter().map(|taken| taken.server).eq([0, 1, 2]), "S0 and S1, then S2")?;
     must(led.len() == 1 && led[0].term == 2, "a leader in T2, and none in T1")?;
     let windows = [
         Window { from: stood[0].then.at - 100, to: stood[1].then.at + 900 },

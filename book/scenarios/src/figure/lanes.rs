@@ -54,7 +54,9 @@ pub(crate) fn lanes(run: &Run, windows: &[Window]) -> String {
         stretch.draw(&mut svg, &mut title);
         top = stretch.bottom() + GAP;
     }
-    svg.finish(width(run), top - GAP + 4, title.trim_end())
+    let first = windows.first().unwrap_or(&Window { from: 0, to: 0 });
+    let moment = format!("t={}&amp;view={}-{}", first.from, first.from, first.to);
+    svg.finish((width(run), top - GAP + 4), title.trim_end(), &moment)
 }
 
 fn x(server: usize) -> u64 {

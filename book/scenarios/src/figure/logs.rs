@@ -52,7 +52,8 @@ pub(crate) fn logs(run: &Run, then: Instant) -> String {
         }
         y += ROW;
     }
-    svg.finish(width, y - ROW + BOX + 4, title.trim_end())
+    let moment = format!("t={}", then.at);
+    svg.finish((width, y - ROW + BOX + 4), title.trim_end(), &moment)
 }
 
 /// What is drawn of a server: its memory, or its disk if it is down.

@@ -122,11 +122,11 @@ impl Svg {
         self.body.push_str("</g>\n");
     }
 
-    /// The picture; `title` is for those who do not see it.
-    pub(super) fn finish(self, width: u64, height: u64, title: &str) -> String {
+    /// The picture; `title` is for those who do not see it, `moment` is where the timeline shows the same.
+    pub(super) fn finish(self, (width, height): (u64, u64), title: &str, moment: &str) -> String {
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" viewBox=\"0 0 {width} {height}\" \
-             width=\"{width}\" height=\"{height}\" font-family=\"sans-serif\" \
+             width=\"{width}\" height=\"{height}\" data-moment=\"{moment}\" font-family=\"sans-serif\" \
              style=\"color-scheme:light dark;color:var(--fg,CanvasText)\">\n<title>{title}</title>\n{}</svg>\n",
             self.body
         )
