@@ -59,12 +59,16 @@ figures: ## measured figures against the design's limits, as Markdown (CLEAN=yes
 
 book: ## the lab book in both languages: target/book/index.html (needs mdBook: cargo install mdbook --locked)
 	book/build
+	cargo run --quiet -p scenarios -- pages target/book/runs
 	cargo run --quiet -p labbook -- pages
 	cargo run --quiet -p labbook -- quotes
 	cargo run --quiet -p labbook -- links
 
 book-test: ## runs every command of the book that says so, and compares what it prints (some minutes)
 	cargo run --quiet -p labbook -- run $(PAGE)
+
+scenarios: ## the book's figures that show a run: played by the reference Raft, and drawn anew
+	cargo run --quiet -p scenarios -- draw
 
 figure16: ## the paper's Figure 16 on the simulation: time without a leader, by election timeouts
 	cargo run --quiet --release -p experiments -- figure16
@@ -81,4 +85,4 @@ passes: ## the lines of tests that pass, as the book shows them
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep doctor mutants determinism handout gradescope attacks newcomer bench figures book book-test browser-tests figure16 experiments passes ci
+.PHONY: help $(PARTS) test lint sweep doctor mutants determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests figure16 experiments passes ci

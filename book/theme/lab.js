@@ -65,3 +65,17 @@
         return index;
     };
 })();
+
+// Below each figure of a run a way to the run's timeline, at the moment that the figure shows.
+(function play() {
+    const here = document.documentElement.lang.startsWith("zh") ? "zh" : "en";
+    const runs = new URL(`${path_to_root || "./"}../runs/`, location.href);
+    for (const svg of document.querySelectorAll("[data-run] svg[data-moment]")) {
+        const link = document.createElement("a");
+        link.className = "play";
+        link.href = `${runs}${svg.closest("[data-run]").dataset.run}.html#${svg.dataset.moment}`;
+        link.textContent = "▶";
+        link.title = here === "zh" ? "在时间线里播放这一刻" : "Play this moment in the timeline";
+        svg.after(link);
+    }
+})();
