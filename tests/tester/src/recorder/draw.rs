@@ -7,7 +7,8 @@ use labrt::time::Duration;
 use timeline::Run;
 use timeline::model::micros;
 
-use super::{Recorder, Tape, history, lines::Lines};
+use super::{Recorder, Tape, history, lines::Scribe};
+use crate::lines::Lines;
 use crate::report::{Attachment, Report, Verdict};
 
 /// Which run it was, and how it ended.
@@ -94,7 +95,7 @@ struct Recording {
 impl Recording {
     fn begin(recorder: &Recorder) -> Recording {
         let Recorder(Some(tape)) = recorder else { unreachable!("it is on") };
-        let lines = tracing::subscriber::set_default(Lines(Arc::clone(tape)));
+        let lines = tracing::subscriber::set_default(Lines(Scribe(Arc::clone(tape))));
         Recording { tape: Arc::clone(tape), _lines: lines }
     }
 }
