@@ -38,7 +38,7 @@ impl Script {
     }
 
     fn saved(self, at: Micros, server: usize, disk: Change) -> Script {
-        self.then(at, server, What::Saved { bytes: 1, snapshot: 0, disk: Some(disk) })
+        self.then(at, server, What::Saved { bytes: 1, snapshot: 0, same: true, disk: Some(disk) })
     }
 
     /// A request that arrives, and its answer, each after 100 us.
