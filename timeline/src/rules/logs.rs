@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Change, Role, What};
+use crate::model::{Change, Event, Role, What};
 use crate::replay::State;
 
 use super::talk::{Message, Method, Way};
@@ -15,7 +15,7 @@ pub(super) struct Logs {
     leaders: BTreeMap<u64, usize>,
     /// Up to where entries were sent to each server in each term, and its log at that time.
     sent: BTreeMap<(usize, u64), u64>,
-    /// What was on each server's disk when it started.
+    /// What was on each server's disk when it started, if that is known.
     booted: BTreeMap<usize, State>,
     /// Refusals of the same request, one after the other.
     refused: BTreeMap<usize, (u64, u64, u32)>,
@@ -23,8 +23,14 @@ pub(super) struct Logs {
 
 impl Logs {
     pub(super) fn started(&mut self, scene: &Scene) {
+        let own = |event: &Event| event.server == Some(scene.server);
+        let saved = |event: &Event| own(event) && matches!(event.what, What::Saved { .. });
         let disk = scene.replay.servers[scene.server].disk.clone();
-        self.booted.insert(scene.server, disk.unwrap_or_default());
+        if disk.is_some() || !scene.run.events[..scene.event].iter().any(saved) {
+            self.booted.insert(scene.server, disk.unwrap_or_default());
+        } else {
+            self.booted.remove(&scene.server);
+        }
     }
 
     pub(super) fn state(
@@ -50,8 +56,9 @@ impl Logs {
         self.matching(server, report, new, (*kept, terms), act);
         if first {
             // What it has then is from its disk.
-            let disk = self.booted.remove(&server).unwrap_or_default();
-            Self::alone(scene, report, &disk, new);
+            if let Some(disk) = self.booted.remove(&server) {
+                Self::alone(scene, report, &disk, new);
+            }
         } else if new.base == old.base {
             self.deletes(scene, report, old, new);
             Self::alone(scene, report, old, new);

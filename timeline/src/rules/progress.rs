@@ -46,6 +46,7 @@ impl Progress {
                 report.add((Rule::Followers, act), new.term, Some(index), text);
             };
             match before {
+                None if !elected => {}
                 None => {
                     let began = old.last().0;
                     self.sent.insert((server, follower), (new.term, last));
