@@ -33,6 +33,9 @@ mutants: RUNS := 200
 mutants: ## are wrong servers caught, do right ones pass: make mutants ONLY=R01,K05,4B RUNS=200 JOBS=2
 	cargo run -q -p mutants -- --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
+explain: ## does the report of each wrong server's failure point at what is wrong: tests/mutants/EXPLAINED.md (make explain ONLY=R50)
+	cargo run -q -p mutants -- --explain $(if $(ONLY),--only $(ONLY))
+
 handout: ## the tree that students get, in target/handout: written, and checked for leaks and by running it
 	cargo run -q -p grade -- handout
 
@@ -42,7 +45,7 @@ gradescope: ## the zip for Gradescope, target/gradescope.zip
 attacks: ## submissions that try to cheat, graded: none gains a point (some minutes)
 	cargo test -p grade --test attacks -- --ignored
 
-newcomer: ## a student's path through the hand-out, part by part, up to what is handed in (some minutes)
+newcomer: ## a student's path through the hand-out up to full score; what mistakes cost; hidden tests (some minutes)
 	cargo test -p grade --test students -- --ignored
 
 BROWSER_PAGES ?= target/timeline-pages
@@ -85,4 +88,4 @@ passes: ## the lines of tests that pass, as the book shows them
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep doctor mutants determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests figure16 experiments passes ci
+.PHONY: help $(PARTS) test lint sweep doctor mutants explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests figure16 experiments passes ci

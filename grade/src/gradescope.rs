@@ -4,7 +4,7 @@
 //!  setup.sh          once, as root: a compiler, the grader, a warm build
 //!  run_autograder    for each submission: grade run .. --gradescope results.json
 //!  environment       what both agree on
-//!  workspace/        what students get, and grade.toml
+//!  workspace/        what students get, the hidden tests, and grade.toml
 //!  vendor/           every crate, so that no build needs a network
 //! ```
 //!
@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
+use crate::handout::Reader;
 use crate::say::say;
 use crate::workspace::{self, Files};
 use crate::{cargo, handout};
@@ -39,9 +40,6 @@ pub struct Options {
 /// The scripts, in the staff's workspace.
 const SCRIPTS: &str = "grade/gradescope/";
 
-/// The policy, where the grader looks for it.
-const POLICY: &str = "grade.toml";
-
 /// What Gradescope's machines are.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
@@ -55,11 +53,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let staff = handout::staff(&root)?;
     let folder = std::path::absolute(cargo::target(&root))?.join("gradescope");
     let tree = folder.join("workspace");
-    let mut files = handout::write(&staff, &tree)?;
+    let mut files = handout::write(&staff, Reader::Grader, &tree)?;
     files.remove(crate::submit::PRISTINE);
-    if let Some(policy) = staff.get(POLICY) {
-        files.insert(POLICY.to_owned(), policy.clone());
-    }
 
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (path, contents) in &staff {

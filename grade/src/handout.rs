@@ -23,6 +23,7 @@ use anyhow::{Context as _, Result, bail};
 use labrecord::{Record, Verdict};
 
 pub use leak::{Leak, Secrets};
+pub use tree::Reader;
 
 use crate::cargo::{Build, target as target_of};
 use crate::say::say;
@@ -59,7 +60,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let root = workspace::find(&options.root)?;
     let staff = staff(&root)?;
     let folder = std::path::absolute(&options.out)?;
-    let handed_out = write(&staff, &folder)?;
+    let handed_out = write(&staff, Reader::Student, &folder)?;
     say(&format!("{}: {}\n", folder.display(), size(&handed_out)));
     if !options.no_build {
         check(&root, &folder)?;
@@ -80,14 +81,20 @@ pub fn staff(root: &Path) -> Result<Files> {
     Ok(staff)
 }
 
-/// Writes the tree for students to a folder, and returns it.
+/// Writes the tree for a reader to a folder, and returns it.
 ///
 /// # Errors
 ///
-/// If something of the solution is in it, or the folder is in use.
-pub fn write(staff: &Files, folder: &Path) -> Result<Files> {
-    let mut handed_out = tree::hand_out(staff)?;
-    let secrets = Secrets::of(staff, &tree::skeleton(staff).collect());
+/// If something is in it that the reader must not see, or the folder is in use.
+pub fn write(staff: &Files, reader: Reader, folder: &Path) -> Result<Files> {
+    let mut handed_out = tree::hand_out(staff, reader)?;
+    let mut skeleton: Files = tree::skeleton(staff).collect();
+    if reader == Reader::Grader {
+        // They are no secret there.
+        let hidden = handed_out.iter().filter(|(path, _)| tree::is_hidden(path));
+        skeleton.extend(hidden.map(|(path, contents)| (path.clone(), contents.clone())));
+    }
+    let secrets = Secrets::of(staff, &skeleton);
     refuse_leaks(&secrets.in_tree(&handed_out))?;
     say(&format!("none of {} secret lines is handed out\n", secrets.len()));
 
@@ -127,8 +134,9 @@ fn may_be_replaced(folder: &Path) -> Result<()> {
 
 /// Does it build, is it clean, and does each test fail as it should?
 fn check(root: &Path, folder: &Path) -> Result<()> {
-    // Not in the tree; and here most of what it needs is built already.
-    let target = std::path::absolute(target_of(root))?;
+    // Not in the tree. Nor where the workspace itself is built: its crates have the same names and
+    // the same places in it, and cargo would take what was built of one for the other.
+    let target = std::path::absolute(target_of(root))?.join("handout-build");
     let target = target.to_str().context("the target folder's name is not UTF-8")?;
     let env = [("CARGO_TARGET_DIR", target), ("RUSTDOCFLAGS", "-D warnings")];
     cargo(folder, &["fmt", "--all", "--check"], &[])?;

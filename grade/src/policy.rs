@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::confine::Bounds;
 use crate::scan::{Finding, Kind};
+use crate::suite;
 
 /// How submissions are graded. Whatever is left out has the value of [`Policy::default`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,7 +43,8 @@ pub struct PartPolicy {
     pub seeds: Option<u64>,
     /// Its curve.
     pub curve: Option<Curve>,
-    /// Students do not see how its tests went.
+    /// Students do not see how its tests went. If nothing is said: those of modules such as
+    /// `raft_3A_hidden`, and no others.
     pub hidden: Option<bool>,
 }
 
@@ -277,7 +279,7 @@ impl Policy {
             points: own(about) * scale,
             seeds: test.seeds.or(part.seeds).unwrap_or(self.seeds),
             curve: test.curve.or(part.curve).unwrap_or(self.curve),
-            hidden: test.hidden.or(part.hidden).unwrap_or(false),
+            hidden: test.hidden.or(part.hidden).unwrap_or_else(|| suite::is_hidden(&about.test)),
         }
     }
 

@@ -21,6 +21,9 @@ use crate::hash;
 /// How often a silent process is looked at.
 const POLL: Duration = Duration::from_millis(20);
 
+/// How soon one that has closed its socket is: it is about to end. Waits grow from this to [`POLL`].
+const SOON: Duration = Duration::from_micros(500);
+
 /// No record is longer. (A report holds a few lines for each task.)
 const LONGEST_LINE: usize = 1 << 20;
 
@@ -223,15 +226,17 @@ impl Process {
         let began = Instant::now();
         let mut chunk = vec![0; 64 << 10];
         let mut line = Vec::new();
-        let mut closed = false;
+        // Once the socket is closed: how long to wait before the process is looked at again.
+        let mut closed: Option<Duration> = None;
         let mut gone: Option<(ExitStatus, Instant)> = None;
         loop {
-            if closed {
-                thread::sleep(POLL);
+            if let Some(pause) = &mut closed {
+                thread::sleep(*pause);
+                *pause = POLL.min(*pause * 2);
             } else {
                 // An error is the end of the wait, no more; a broken socket shows by the process's end.
                 let count = self.socket.read(&mut chunk).ok();
-                closed = count == Some(0);
+                closed = (count == Some(0)).then_some(SOON);
                 for byte in &chunk[..count.unwrap_or(0)] {
                     if *byte != b'\n' {
                         line.push(*byte);
@@ -249,13 +254,14 @@ impl Process {
                     return Ok(End::Forged("a line without end".to_owned()));
                 }
             }
-            match gone {
-                // What it sent before its end has arrived by now.
-                Some((status, since)) if closed || since.elapsed() > POLL => {
-                    return Ok(End::Ended(status));
-                }
-                Some(_) => {}
-                None => gone = self.child.try_wait()?.map(|status| (status, Instant::now())),
+            if gone.is_none() {
+                gone = self.child.try_wait()?.map(|status| (status, Instant::now()));
+            }
+            // By then, what it sent before its end has arrived.
+            if let Some((status, since)) = gone
+                && (closed.is_some() || since.elapsed() > POLL)
+            {
+                return Ok(End::Ended(status));
             }
             if began.elapsed() >= limits.wall {
                 return Ok(End::OutOfTime(limits.wall));

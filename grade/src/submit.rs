@@ -67,7 +67,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     say("building it in the tree as it was handed out\n");
     let build = Build { root: copy, profile: "dev".to_owned(), frozen: true };
     let mut command = build.command();
-    command.env("CARGO_TARGET_DIR", &target);
+    // Not where the student builds: cargo would take this tree's crates for those of that one.
+    command.env("CARGO_TARGET_DIR", folder.join("build"));
     let executable = build.run(command).map_err(not_compiling)?;
     let binary = TestBinary::new(executable, build.root.join("tests"));
     let records = smoke::run(&binary, &binary.graded()?, &folder.join("smoke.jsonl"), PATIENCE)?;

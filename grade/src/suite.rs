@@ -67,13 +67,20 @@ fn is_graded(name: &str) -> bool {
 }
 
 /// The crate that a test is about, and the part of the lab: `raft` and `3A` of
-/// `raft_3A::re_election`.
+/// `raft_3A::re_election`, and of `raft_3A_hidden::re_election`.
 #[must_use]
 pub fn crate_and_part(name: &str) -> Option<(&str, &str)> {
-    let (lab, part) = name.split_once("::")?.0.split_once('_')?;
+    let (lab, rest) = name.split_once("::")?.0.split_once('_')?;
+    let part = rest.split_once('_').map_or(rest, |(part, _)| part);
     let is_part = matches!(part.as_bytes(), [digit, letter]
         if digit.is_ascii_digit() && letter.is_ascii_uppercase());
     is_part.then_some((lab, part))
+}
+
+/// Is it in a module such as `raft_3A_hidden`?
+#[must_use]
+pub fn is_hidden(name: &str) -> bool {
+    name.split_once("::").is_some_and(|(module, _)| module.ends_with("_hidden"))
 }
 
 /// The tests that `wanted` selects: a part (`3A`), a crate and part (`raft_3A`), a test's whole name,
@@ -92,4 +99,18 @@ pub fn select(tests: &[String], wanted: &[String]) -> Result<Vec<String>> {
         wanted.is_empty() || wanted.iter().any(|filter| test.contains(filter.as_str()))
     };
     Ok(tests.iter().filter(chosen).cloned().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::crate_and_part;
+
+    #[test]
+    fn a_test_says_what_it_is_about() {
+        assert_eq!(crate_and_part("raft_3A::re_election"), Some(("raft", "3A")));
+        assert_eq!(crate_and_part("kvraft_4B_hidden::a::b"), Some(("kvraft", "4B")));
+        for other in ["tester::a", "tester_kv::a", "raft_3A", "raft_3AB::a", "raft_hidden_3A::a"] {
+            assert_eq!(crate_and_part(other), None, "{other}");
+        }
+    }
 }

@@ -63,9 +63,8 @@ pub struct Options {
 /// Seeds of each test, if nothing is said.
 const RUNS: u64 = 100;
 
-/// Seeds that a process gets: enough that starting it costs nothing, few enough that no core is left
-/// with a long one at the end.
-const CHUNK: usize = 20;
+/// Seeds that a process gets at most: starting it costs as much as one of the shortest runs.
+const CHUNK: u64 = 20;
 
 /// Wall time that a chunk may take: of a right server, some take seconds.
 const CHUNK_WALL: Duration = Duration::from_mins(10);
@@ -96,8 +95,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let abouts = process::describe(binary.command(), &tests)?;
 
     let sweep = Sweep::new(Plan { sources, runs }, shard, &abouts);
-    let deck = Deck { abouts: &abouts, shard, runs, next: Mutex::new((0, 0)) };
     let jobs = parallel::jobs(options.jobs);
+    let deck = Deck::new(&abouts, shard, runs, jobs);
     let began = Instant::now();
     let workers = Workers {
         binary: &binary,
@@ -169,11 +168,21 @@ struct Deck<'a> {
     abouts: &'a [About],
     shard: Shard,
     runs: Option<u64>,
+    /// Runs of a chunk.
+    chunk: usize,
     /// The next chunk: from this run on, of this test.
     next: Mutex<(u64, usize)>,
 }
 
-impl Deck<'_> {
+impl<'a> Deck<'a> {
+    fn new(abouts: &'a [About], shard: Shard, runs: Option<u64>, jobs: usize) -> Deck<'a> {
+        // Many cores and few runs: each core has some chunks of the longest test, so that none is left
+        // with it in the end.
+        let share = runs.map_or(CHUNK, |runs| runs / shard.count / (2 * jobs as u64));
+        let chunk = usize::try_from(share.clamp(1, CHUNK)).unwrap_or(1);
+        Deck { abouts, shard, runs, chunk, next: Mutex::new((0, 0)) }
+    }
+
     /// How many runs there are, if their number is limited.
     fn len(&self) -> u64 {
         let mine = (0..self.runs.unwrap_or(0)).filter(|n| self.shard.has(*n)).count();
@@ -184,7 +193,7 @@ impl Deck<'_> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let (from, test) = *next;
         let mine = (from..self.runs.unwrap_or(u64::MAX)).filter(|n| self.shard.has(*n));
-        let chunk: Vec<u64> = mine.take(CHUNK).collect();
+        let chunk: Vec<u64> = mine.take(self.chunk).collect();
         let last = *chunk.last()?;
         let about = &self.abouts[test];
         *next = if test + 1 < self.abouts.len() { (from, test + 1) } else { (last + 1, 0) };
@@ -260,5 +269,79 @@ impl Workers<'_> {
                 self.stop.store(true, Ordering::Relaxed);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn abouts() -> Vec<About> {
+        ["raft_3A::one", "raft_3A::two", "raft_3B::three"]
+            .map(|test| About {
+                test: test.to_owned(),
+                part: "3A".to_owned(),
+                title: "a title".to_owned(),
+                points: 5,
+            })
+            .to_vec()
+    }
+
+    /// The sizes of all chunks of each test.
+    fn sizes(deck: &Deck) -> BTreeMap<String, Vec<usize>> {
+        let mut sizes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        while let Some((about, seeds)) = deck.draw() {
+            sizes.entry(about.test.clone()).or_default().push(seeds.len());
+        }
+        sizes
+    }
+
+    #[test]
+    fn every_run_is_dealt_once() {
+        let abouts = abouts();
+        for (runs, jobs, count) in [(1, 1, 1), (7, 3, 2), (1000, 2, 1), (1000, 64, 8)] {
+            let mut dealt = Vec::new();
+            for number in 1..=count {
+                let deck = Deck::new(&abouts, Shard { number, count }, Some(runs), jobs);
+                let length = deck.len();
+                let drawn = std::iter::from_fn(|| deck.draw());
+                let before = dealt.len();
+                dealt.extend(drawn.flat_map(|(about, seeds)| {
+                    seeds.into_iter().map(|seed| (about.test.clone(), seed))
+                }));
+                assert_eq!((dealt.len() - before) as u64, length);
+            }
+            let all = abouts.iter().flat_map(|about| {
+                (0..runs).map(|n| (about.test.clone(), Seed::derived(&about.test, n)))
+            });
+            let mut all: Vec<_> = all.collect();
+            all.sort();
+            dealt.sort();
+            assert_eq!(dealt, all);
+        }
+    }
+
+    /// Starting a process costs little, and no core waits long for another.
+    #[test]
+    fn chunks_are_large_unless_cores_are_many() {
+        let abouts = abouts();
+        let sizes = |runs, jobs| sizes(&Deck::new(&abouts, Shard::WHOLE, Some(runs), jobs));
+        assert_eq!(sizes(1000, 2)["raft_3A::one"], [20; 50]);
+        assert_eq!(sizes(100, 16)["raft_3A::two"][..33], [3; 33]);
+        assert_eq!(sizes(100, 64)["raft_3B::three"], [1; 100]);
+    }
+
+    /// A sweep that is cut short says something about each test.
+    #[test]
+    fn all_tests_come_on_at_the_same_pace() {
+        let abouts = abouts();
+        let deck = Deck::new(&abouts, Shard::WHOLE, None, 2);
+        let drawn: Vec<_> = std::iter::from_fn(|| deck.draw()).take(6).collect();
+        let tests: Vec<&str> = drawn.iter().map(|(about, _)| &*about.test).collect();
+        let names: Vec<&str> = abouts.iter().map(|about| &*about.test).collect();
+        assert_eq!(tests, [&names[..], &names[..]].concat());
+        assert!(drawn.iter().all(|(_, seeds)| seeds.len() == 20));
     }
 }

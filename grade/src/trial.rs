@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -50,7 +50,7 @@ impl Trial<'_> {
         let deadline = Instant::now() + self.wall;
         let mut notes = Notes::default();
         let mut seeds = self.seeds;
-        while !seeds.is_empty() {
+        while !seeds.is_empty() && !self.stop.load(Ordering::Relaxed) {
             let task =
                 Task { test: &self.about.test, seeds, keep_going: true, check_determinism: false };
             let wall = deadline.saturating_duration_since(Instant::now());

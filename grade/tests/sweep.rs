@@ -4,19 +4,24 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use common::{grade, grade_well, root, scratch, text};
 use grade::tally::{Sweep, Times};
+use grade::trial::no_record;
+use labrecord::{About, Message, Seed, Verdict};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::json;
 
 const TESTS: [&str; 2] = ["3A::initial_election", "3A::re_election"];
 
-fn read(file: &std::path::Path) -> Sweep {
+fn read(file: &Path) -> Sweep {
     let mut sweep: Sweep = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     // The only thing that two runs of one seed do not have in common.
     sweep.tests.values_mut().for_each(|tally| tally.wall_time = Times::default());
@@ -64,6 +69,76 @@ fn a_sweep_ends_when_its_time_is_over() {
     let (_, after) = printed.split_once(" failed, cut short; ").expect(&printed);
     let seconds: f64 = after.split_once(" s on ").unwrap().0.parse().unwrap();
     assert!((1.0..60.0).contains(&seconds), "{printed}");
+}
+
+/// A workspace of which nothing is built: in the place of the tests is a script that speaks as they do.
+/// Of its one test the third seed fails, in that the process ends without a word.
+fn workspace_with_a_failure(folder: &Path) -> PathBuf {
+    let about = About {
+        test: "raft_3A::falls".to_owned(),
+        part: "3A".to_owned(),
+        title: "one that falls".to_owned(),
+        points: 5,
+    };
+    let seed = |n| Seed::derived(&about.test, n);
+    let mut pass = no_record(&about, seed(0), "");
+    (pass.verdict, pass.report, pass.signature) = (Verdict::Pass, None, None);
+    let pass = Message::Record(Box::new(pass)).to_line("");
+    let (before, after) = pass.trim().split_once(&seed(0).to_string()).unwrap();
+    let about = Message::About(about.clone()).to_line("");
+    let tests = format!(
+        r#"#!/bin/sh
+case "$*" in *--ignored*) exit ;; *--list*) echo 'raft_3A::falls: test'; exit ;; esac
+read -r order
+token=${{order#*'"token":"'}} token=${{token%%'"'*}}
+seeds=${{order#*'"seeds":['}} seeds=${{seeds%%]*}}
+[ "$seeds" ] || echo "$token "'{about}' >&0
+IFS=,
+for seed in $seeds; do
+    seed=${{seed#'"'}} seed=${{seed%'"'}}
+    [ "$seed" != {falls} ] || exit 1
+    echo "$token "'{before}'"$seed"'{after}' >&0
+done
+"#,
+        about = about.trim(),
+        falls = seed(2),
+    );
+    let script = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    let tests = script("tests.sh", &tests);
+    fs::create_dir_all(folder.join("tests/tests")).unwrap();
+    fs::write(folder.join("tests/tests/lab.rs"), "").unwrap();
+    let built = json!({ "target": { "name": "lab" }, "executable": tests });
+    script("cargo.sh", &format!("#!/bin/sh\necho '{built}'\n"))
+}
+
+#[test]
+fn a_sweep_may_end_at_the_first_failure() {
+    let root = scratch("until-fail");
+    let cargo = workspace_with_a_failure(&root);
+    let sweep = |options: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_grade"));
+        command.args(["sweep", "--jobs", "1"]).args(options);
+        let output = command.current_dir(&root).env("CARGO", &cargo).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let all = sweep(&["--runs", "50"]);
+    assert!(all.contains("\n50 runs, 1 failed; "), "{all}");
+    for options in [&["--until-fail", "--runs", "50"][..], &["--until-fail", "--time", "1h"]] {
+        let first = sweep(options);
+        assert!(first.contains("\n3 runs, 1 failed, cut short; "), "{first}");
+        assert!(
+            first.contains("     1 x  no record: the process ended, with status 1\n"),
+            "{first}"
+        );
+        let again = format!("LAB_SEED={} cargo test", Seed::derived("raft_3A::falls", 2));
+        assert!(first.contains(&again), "{first}");
+    }
 }
 
 /// Whoever is impatient loses nothing.

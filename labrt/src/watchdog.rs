@@ -1,6 +1,6 @@
 //! Notices from outside that a simulation no longer makes steps: the only part that looks at real
-//! time. It judges by the CPU time of the simulation's thread, so that a busy machine is not taken
-//! for a stuck task.
+//! time. It judges by what the simulation's thread had of the machine, a core or a place in the queue
+//! for one, so that a busy machine is not taken for a stuck task.
 
 use std::fs;
 use std::panic::Location;
@@ -78,12 +78,35 @@ impl Beacon {
         })
     }
 
-    /// CPU time that the simulation's thread has used; `None` where the system does not say.
-    fn cpu_time(&self) -> Option<Duration> {
+    /// What the simulation's thread has used and waited for; `None` where the system does not say.
+    fn cpu(&self) -> Option<Cpu> {
         let thread = self.thread.lock().clone()?;
-        let schedule = fs::read_to_string(&*thread).ok()?;
-        let nanos = schedule.split_whitespace().next()?.parse().ok()?;
-        Some(Duration::from_nanos(nanos))
+        Cpu::parse(&fs::read_to_string(&*thread).ok()?)
+    }
+}
+
+/// What a thread has had of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cpu {
+    used: Duration,
+    /// Ready to run, while others ran.
+    queued: Duration,
+}
+
+impl Cpu {
+    /// Reads `/proc/<pid>/task/<tid>/schedstat`: nanoseconds on a core, nanoseconds in a queue for
+    /// one, and how many times it ran.
+    fn parse(schedstat: &str) -> Option<Cpu> {
+        let mut nanos = schedstat.split_whitespace().map(str::parse);
+        let mut next = || Some(Duration::from_nanos(nanos.next()?.ok()?));
+        Some(Cpu { used: next()?, queued: next()? })
+    }
+
+    fn since(self, then: Cpu) -> Cpu {
+        Cpu {
+            used: self.used.saturating_sub(then.used),
+            queued: self.queued.saturating_sub(then.queued),
+        }
     }
 }
 
@@ -104,7 +127,7 @@ pub(crate) struct Watchdog {
 struct Seen {
     steps: u64,
     since: Instant,
-    cpu: Option<Duration>,
+    cpu: Option<Cpu>,
 }
 
 impl Watchdog {
@@ -115,7 +138,7 @@ impl Watchdog {
     /// Says if the run has been in one step for too long.
     pub(crate) fn look(&mut self) -> Option<Stuck> {
         let steps = self.beacon.steps.load(Relaxed);
-        let cpu = self.beacon.cpu_time();
+        let cpu = self.beacon.cpu();
         let seen = match &self.seen {
             Some(seen) if seen.steps == steps => seen,
             _ => {
@@ -124,15 +147,15 @@ impl Watchdog {
             }
         };
         let waited = seen.since.elapsed();
-        let burnt = cpu.zip(seen.cpu).map(|(now, then)| now.saturating_sub(then));
-        let why = match burnt {
-            Some(burnt) if burnt >= self.patience => format!(
+        let had = cpu.zip(seen.cpu).map(|(now, then)| now.since(then));
+        let why = match had {
+            Some(had) if had.used >= self.patience => format!(
                 "computed for {:.1} s without a labrt call: is it an endless loop, or one that polls \
                  an atomic?",
-                burnt.as_secs_f64()
+                had.used.as_secs_f64()
             ),
-            // Some CPU, but not much: the machine is busy. Wait on.
-            Some(burnt) if burnt * 20 > waited => return None,
+            // It runs, or would if others did not: the machine is busy. Wait on.
+            Some(had) if (had.used + had.queued) * 20 > waited => return None,
             Some(_) if waited >= self.patience => format!(
                 "has used no CPU for {:.1} s: it is blocked outside labrt, in a foreign lock, channel, \
                  sleep or I/O; use labrt::sync, labrt::channel, labrt::time",
@@ -147,5 +170,19 @@ impl Watchdog {
         let task = self.beacon.current_task();
         let who = task.as_ref().map_or_else(|| "the scheduler".to_owned(), ToString::to_string);
         Some(Stuck { message: format!("{who} {why}"), task })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_waits_for_a_core_is_told_from_one_that_is_blocked() {
+        let then = Cpu::parse("5000000 1000000 17\n").unwrap();
+        let now = Cpu::parse("6000000 9001000000 18\n").unwrap();
+        let had = Cpu { used: Duration::from_millis(1), queued: Duration::from_secs(9) };
+        assert_eq!(now.since(then), had);
+        assert_eq!(Cpu::parse("0 \n"), None);
     }
 }

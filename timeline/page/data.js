@@ -151,6 +151,7 @@ function describe(event) {
   if (what === "crashed") return "crashes";
   if (what.state) return describeChange(what.state);
   if (what.applied) return `applies T${what.applied.term}:i${what.applied.index} ${what.applied.command}`;
+  if (what.closed) return `holds its lock until ${seconds(what.closed.until)}`;
   if (what.installed) return `installs a snapshot up to T${what.installed.term}:i${what.installed.index}`;
   if (what.snapshot) return `is given a snapshot up to i${what.snapshot.index}`;
   if (what.command) return `takes ${what.command.command} as T${what.command.term}:i${what.command.index}`;

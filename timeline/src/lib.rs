@@ -10,6 +10,7 @@
 //! - [`model`] is the data: events, calls, checks, operations.
 //! - [`replay`] gives each server's state at each event.
 //! - [`rules`] finds steps that no right Raft takes.
+//! - [`words`] reads what messages say.
 //! - [`why`] walks back from the verdict along messages and local steps.
 //! - [`page`](page()), [`shiviz`](shiviz()), [`compare`](page_beside()) draw.
 //!
@@ -21,6 +22,7 @@ pub mod replay;
 pub mod rules;
 mod shiviz;
 pub mod why;
+pub mod words;
 
 pub use model::Run;
 pub use page::{page, page_beside, run_of_page};

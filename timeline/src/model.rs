@@ -108,6 +108,9 @@ pub enum What {
         bytes: usize,
         /// Size of the snapshot.
         snapshot: usize,
+        /// The snapshot is the one before, byte for byte.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        same: bool,
         /// What a server that starts from it is in, as far as that differs from the save before;
         /// `None` if that is not known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,6 +131,11 @@ pub enum What {
         index: u64,
         /// Term of that entry.
         term: u64,
+    },
+    /// From now on a server could not be looked at: whoever had its lock kept it.
+    Closed {
+        /// Until when; the end of the run if it kept it for ever.
+        until: Micros,
     },
     /// A service handed a snapshot to its server.
     Snapshot {
@@ -307,6 +315,9 @@ pub struct Operation {
     /// Its part in a contradiction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<Mark>,
+    /// Index and term of the log entries that it is in, as far as that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<(u64, u64)>,
 }
 
 /// The part that an operation has in a history that is not linearizable.
@@ -317,4 +328,8 @@ pub enum Mark {
     Culprit,
     /// The culprit contradicts it.
     Against,
+    /// The culprit's answer has it twice.
+    Twice,
+    /// The culprit's answer lacks it, though it was over by then.
+    Missing,
 }

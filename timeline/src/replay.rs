@@ -19,6 +19,8 @@ pub struct State {
     pub commit: u64,
     /// Last index applied.
     pub applied: u64,
+    /// On a leader: for each other server its number, next index and match index.
+    pub followers: Vec<(usize, u64, u64)>,
 }
 
 impl State {
@@ -40,6 +42,9 @@ impl State {
         }
         self.commit = change.commit.unwrap_or(self.commit);
         self.applied = change.applied.unwrap_or(self.applied);
+        if let Some(followers) = &change.followers {
+            self.followers.clone_from(followers);
+        }
     }
 
     /// The term of the entry at `index`: `None` beyond the last, and below the snapshot's last.

@@ -4,7 +4,7 @@
 
 use timeline::Run;
 use timeline::model::{Call, Change, Event, Leg, Micros, Role, Verdict, What};
-use timeline::rules::{Rule, findings};
+use timeline::rules::{Act, Rule, findings};
 use timeline::why::Story;
 
 /// A run that is written event by event.
@@ -38,7 +38,7 @@ impl Script {
     }
 
     fn saved(self, at: Micros, server: usize, disk: Change) -> Script {
-        self.then(at, server, What::Saved { bytes: 1, snapshot: 0, disk: Some(disk) })
+        self.then(at, server, What::Saved { bytes: 1, snapshot: 0, same: true, disk: Some(disk) })
     }
 
     /// A request that arrives, and its answer, each after 100 us.
@@ -57,6 +57,10 @@ impl Script {
 
     fn rules(&self) -> Vec<Rule> {
         findings(&self.0).into_iter().map(|finding| finding.rule).collect()
+    }
+
+    fn acts(&self) -> Vec<(Rule, Act)> {
+        findings(&self.0).into_iter().map(|finding| (finding.rule, finding.act)).collect()
     }
 
     fn fails(mut self, happened: &str) -> Run {
@@ -120,11 +124,11 @@ fn a_leader_needs_votes() {
 
 #[test]
 fn a_vote_for_a_shorter_log_is_found() {
-    let script = Script::of(3).state(500, 1, log(0, &[1, 1])).state(1_000, 0, stands(2, 0)).state(
-        1_200,
-        1,
-        votes(2, 0),
-    );
+    let script = Script::of(3)
+        .call(350, 2, 1, 1)
+        .state(500, 1, log(0, &[1, 1]))
+        .state(1_000, 0, stands(2, 0))
+        .state(1_200, 1, votes(2, 0));
     assert_eq!(script.rules(), [Rule::BetterLog]);
 }
 
@@ -132,12 +136,67 @@ fn a_vote_for_a_shorter_log_is_found() {
 fn figure_8_is_found() {
     let script = elected()
         .state(2_000, 0, log(0, &[1]))
-        .state(2_001, 1, log(0, &[1]))
+        .call(2_001, 0, 1, 1)
+        .state(2_105, 1, log(0, &[1]))
         .state(3_000, 0, stands(2, 0))
-        .state(3_100, 1, votes(2, 0))
+        .call(3_001, 0, 1, 0)
+        .state(3_105, 1, votes(2, 0))
         .state(3_200, 0, role(Role::Leader))
         .state(3_300, 0, commit(1));
     assert_eq!(script.rules(), [Rule::OwnTerm]);
+}
+
+#[test]
+fn a_new_term_has_a_new_vote() {
+    let script = elected().state(2_000, 1, Change { term: Some(2), ..Change::default() });
+    assert_eq!(script.acts(), [(Rule::OneVote, Act::Term)]);
+}
+
+#[test]
+fn whoever_does_not_lead_adds_nothing() {
+    let script = elected().state(9_000, 2, log(0, &[1]));
+    assert_eq!(script.acts(), [(Rule::Consistency, Act::Start)]);
+}
+
+#[test]
+fn whoever_hears_no_leader_campaigns() {
+    let script = elected().state(1_900_000, 0, commit(0));
+    assert_eq!(script.acts(), []);
+    let script = script.state(2_500_000, 0, commit(0));
+    let waits = (Rule::Elections, Act::Timer);
+    assert_eq!(script.acts(), [waits, waits]);
+}
+
+#[test]
+fn a_leader_with_a_majority_leads_on() {
+    let script = elected().call(1_400, 0, 1, 1).state(1_700, 0, role(Role::Follower));
+    assert_eq!(script.acts(), [(Rule::Elections, Act::Stepdown)]);
+}
+
+#[test]
+fn a_leader_knows_what_its_followers_have() {
+    let knows = |matched| Change {
+        followers: Some(vec![(1, matched + 1, matched), (2, 1, 0)]),
+        ..Change::default()
+    };
+    let script = elected().state(1_400, 0, log(0, &[1])).state(1_500, 0, knows(0));
+    assert_eq!(script.acts(), []);
+    assert_eq!(script.state(1_600, 0, knows(1)).acts(), [(Rule::Followers, Act::Progress)]);
+}
+
+#[test]
+fn a_snapshot_has_the_term_of_its_last_entry() {
+    let base = |term| Change { base: Some((1, term)), ..Change::default() };
+    let script = |term| {
+        let script = elected().state(1_400, 0, log(0, &[1])).state(1_410, 0, commit(0));
+        script.then(1_500, 0, What::Snapshot { index: 1 }).state(
+            1_600,
+            0,
+            Change { commit: Some(1), ..base(term) },
+        )
+    };
+    assert_eq!(script(1).acts(), []);
+    assert_eq!(script(0).acts(), [(Rule::Compaction, Act::Snapshot)]);
 }
 
 #[test]

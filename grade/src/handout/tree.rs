@@ -1,4 +1,4 @@
-//! What students get: which of the workspace's files, and how they are changed.
+//! What students get, and a grader elsewhere: which of the workspace's files, and how they are changed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -42,6 +42,13 @@ const HANDED_OUT: [&str; 29] = [
     "timeline/src/",
 ];
 
+/// What else a grader needs that is not the staff's own workspace: hidden tests, and what passing is
+/// worth.
+const OF_GRADING: [&str; 2] = [HIDDEN, "grade.toml"];
+
+/// The sources of hidden tests.
+pub(super) const HIDDEN: &str = "tests/tests/hidden/";
+
 /// Exceptions: the tester's own tests need a Raft that works.
 const KEPT_BACK: [&str; 4] = [
     "tests/tests/lab/child.rs",
@@ -54,9 +61,20 @@ const KEPT_BACK: [&str; 4] = [
 /// the README and Makefile for students.
 const OVERLAY: &str = "handout/";
 
-/// Lines between a comment with the one and a comment with the other are left out.
-const STAFF_BEGINS: &str = "staff: from here";
-const STAFF_ENDS: &str = "staff: to here";
+/// Who a tree is for. In neither is a solution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// They do not see the hidden tests.
+    Student,
+    /// A grader elsewhere, such as Gradescope.
+    Grader,
+}
+
+/// Lines between a comment with the first and a comment with the second are left out of every tree.
+const STAFFS: [&str; 2] = ["staff: from here", "staff: to here"];
+
+/// And between these, of the students'.
+const HIDDEN_LINES: [&str; 2] = ["hidden: from here", "hidden: to here"];
 
 /// All files of the staff's workspace, but those that git does not know, if it is a repository.
 ///
@@ -85,15 +103,19 @@ fn known_to_git(root: &Path) -> Result<Option<BTreeSet<String>>> {
     Ok(Some(names.split_terminator('\0').map(str::to_owned).collect()))
 }
 
-/// The tree for students, made of the staff's.
+/// The tree for a reader, made of the staff's.
 ///
 /// # Errors
 ///
-/// If lines for the staff begin and do not end.
-pub(super) fn hand_out(staff: &Files) -> Result<Files> {
+/// If lines that are to be left out begin and do not end.
+pub(super) fn hand_out(staff: &Files, reader: Reader) -> Result<Files> {
     let mut tree = Files::new();
-    for (path, contents) in staff.iter().filter(|(path, _)| is_handed_out(path)) {
-        tree.insert(path.clone(), without_staff_lines(path, contents)?);
+    for (path, contents) in staff.iter().filter(|(path, _)| is_handed_out(path, reader)) {
+        let mut contents = without(STAFFS, path, contents)?;
+        if reader == Reader::Student {
+            contents = without(HIDDEN_LINES, path, &contents)?;
+        }
+        tree.insert(path.clone(), contents);
     }
     for (path, contents) in skeleton(staff) {
         tree.insert(path, contents);
@@ -112,29 +134,36 @@ pub(super) fn skeleton(staff: &Files) -> impl Iterator<Item = (String, Vec<u8>)>
     staff.iter().filter_map(move |(path, contents)| Some((overlaid(path)?, contents.clone())))
 }
 
-/// Is the file with this path handed out as it is, but for lines for the staff?
-fn is_handed_out(path: &str) -> bool {
-    let named = |entry: &str| path == entry || (entry.ends_with('/') && path.starts_with(entry));
-    HANDED_OUT.iter().any(|entry| named(entry)) && !KEPT_BACK.contains(&path)
+/// Is it the source of a hidden test?
+pub(super) fn is_hidden(path: &str) -> bool {
+    path.starts_with(HIDDEN)
 }
 
-fn without_staff_lines(path: &str, contents: &[u8]) -> Result<Vec<u8>> {
+/// Is the file with this path handed out as it is, but for lines that are left out?
+fn is_handed_out(path: &str, reader: Reader) -> bool {
+    let named = |entry: &str| path == entry || (entry.ends_with('/') && path.starts_with(entry));
+    let for_all = HANDED_OUT.iter().any(|entry| named(entry)) && !KEPT_BACK.contains(&path);
+    for_all || (reader == Reader::Grader && OF_GRADING.iter().any(|entry| named(entry)))
+}
+
+/// What is not between a comment that says `begin` and one that says `end`; nor are these two.
+fn without([begin, end]: [&str; 2], path: &str, contents: &[u8]) -> Result<Vec<u8>> {
     let Ok(text) = str::from_utf8(contents) else { return Ok(contents.to_vec()) };
     let mut kept = String::new();
-    let mut staff = false;
+    let mut inside = false;
     for line in text.split_inclusive('\n') {
         let comment = line.trim().trim_start_matches(['/', '#', ' ']);
-        if comment == STAFF_BEGINS || comment == STAFF_ENDS {
-            if staff == (comment == STAFF_BEGINS) {
+        if comment == begin || comment == end {
+            if inside == (comment == begin) {
                 bail!("{path}: `{comment}` without its other half");
             }
-            staff = !staff;
-        } else if !staff {
+            inside = !inside;
+        } else if !inside {
             kept.push_str(line);
         }
     }
-    if staff {
-        bail!("{path}: `{STAFF_BEGINS}` without its other half");
+    if inside {
+        bail!("{path}: `{begin}` without its other half");
     }
     Ok(kept.into_bytes())
 }
@@ -160,6 +189,9 @@ mod tests {
         (path.to_owned(), text.as_bytes().to_vec())
     }
 
+    // In one line: this file, too, goes through it.
+    const LAB: &str = "a\n// staff: from here\nb\n  // staff: to here\nc\n// hidden: from here\nd\n// hidden: to here\n";
+
     fn staff() -> Files {
         Files::from([
             file("Cargo.toml", "[workspace]\nmembers = [\"raft\", \"bench\"]\n"),
@@ -168,17 +200,22 @@ mod tests {
             file("raft/src/lib.rs", "solution"),
             file("raft/src/node.rs", "solution"),
             file("handout/raft/src/lib.rs", "skeleton"),
-            file("tests/tests/lab.rs", "a\n// staff: from here\nb\n  // staff: to here\nc\n"),
+            file("tests/tests/lab.rs", LAB),
+            file("tests/tests/hidden/raft_3B.rs", "hidden"),
             file("tests/mutants/wrong/R01.patch", "solution"),
+            file("grade.toml", "seeds = 3"),
         ])
+    }
+
+    fn paths(tree: &Files) -> Vec<&str> {
+        tree.keys().map(String::as_str).collect()
     }
 
     #[test]
     fn the_skeleton_takes_the_solutions_place() {
-        let tree = hand_out(&staff()).unwrap();
-        let paths: Vec<&str> = tree.keys().map(String::as_str).collect();
+        let tree = hand_out(&staff(), Reader::Student).unwrap();
         assert_eq!(
-            paths,
+            paths(&tree),
             ["Cargo.toml", "raft/Cargo.toml", "raft/src/lib.rs", "tests/tests/lab.rs"]
         );
         assert_eq!(tree["raft/src/lib.rs"], b"skeleton");
@@ -186,10 +223,21 @@ mod tests {
     }
 
     #[test]
-    fn lines_for_the_staff_are_left_out() {
-        assert_eq!(hand_out(&staff()).unwrap()["tests/tests/lab.rs"], b"a\nc\n");
+    fn a_grader_has_the_hidden_tests_and_no_solution() {
+        let tree = hand_out(&staff(), Reader::Grader).unwrap();
+        let students = hand_out(&staff(), Reader::Student).unwrap();
+        let more = paths(&tree).into_iter().filter(|path| !students.contains_key(*path));
+        assert_eq!(more.collect::<Vec<_>>(), ["grade.toml", "tests/tests/hidden/raft_3B.rs"]);
+        assert_eq!(tree["raft/src/lib.rs"], b"skeleton");
+    }
+
+    #[test]
+    fn lines_for_others_are_left_out() {
+        let lab = |reader| hand_out(&staff(), reader).unwrap()["tests/tests/lab.rs"].clone();
+        assert_eq!(lab(Reader::Student), b"a\nc\n");
+        assert_eq!(lab(Reader::Grader), b"a\nc\n// hidden: from here\nd\n// hidden: to here\n");
         for half in ["// staff: from here\n", "x\n# staff: to here\n"] {
-            assert!(without_staff_lines("x", half.as_bytes()).is_err());
+            assert!(without(STAFFS, "x", half.as_bytes()).is_err());
         }
     }
 }

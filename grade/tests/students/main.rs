@@ -4,5 +4,6 @@
 
 mod common;
 mod handout;
+mod hidden;
 mod newcomer;
 mod submit;

@@ -11,6 +11,7 @@
 //! make mutants                        every patch, 200 seeds of every test
 //! make mutants ONLY=R01,C05 RUNS=1000 these two
 //! make mutants ONLY=4A,4B             those of the key/value service
+//! make explain                        is what is wrong with each pointed at?
 //! ```
 //!
 //! A patch is a header and a unified diff against `raft/src` or `kvraft/src`; [`mutant`] reads it.
@@ -27,9 +28,15 @@
 //! | `sources.rs` | the workspace's files, their hash, a copy that is brought up to date |
 //! | `trial.rs` | builds the tests of a copy, runs them, reads their records |
 //! | `table.rs` | lines, sums, the Markdown table |
+//! | `explain.rs` | runs one test of a wrong one with shrinking and the timeline |
+//! | `judge.rs` | does the timeline point at what is wrong? |
+//! | `explained.rs` | the table of that: EXPLAINED.md |
 //!
 //! Not here: what a test checks. That is in `tests/src` and `tests/tests`.
 
+mod explain;
+mod explained;
+mod judge;
 mod mutant;
 mod sources;
 mod table;
@@ -45,6 +52,8 @@ use std::time::Duration;
 use clap::Parser;
 use parking_lot::Mutex;
 
+use crate::explain::Archive;
+use crate::explained::Row;
 use crate::mutant::Mutant;
 use crate::sources::Sources;
 use crate::table::Outcome;
@@ -73,12 +82,26 @@ struct Options {
     /// Run also what a kept result answers.
     #[arg(long)]
     again: bool,
+    /// Explain the wrong ones: run a test that fails each, with shrinking and the timeline, and judge
+    /// whether what is pointed at is what is wrong. `recorded` takes what was recorded before, of
+    /// whatever sources.
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "runs")]
+    explain: Option<Explain>,
     /// Only check that every patch applies; build and run nothing.
     #[arg(long)]
     check: bool,
     /// The workspace.
     #[arg(long, default_value = ".")]
     root: PathBuf,
+}
+
+/// Of what to explain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Explain {
+    /// Runs of these sources.
+    Runs,
+    /// What was recorded before.
+    Recorded,
 }
 
 fn main() -> ExitCode {
@@ -103,6 +126,10 @@ fn run(options: &Options) -> Result<bool, String> {
     let sources = Sources::read(&options.root)?;
     if options.check {
         return Ok(check(&chosen, &sources));
+    }
+
+    if let Some(what) = options.explain {
+        return explain_all(options, &chosen, &sources, what == Explain::Recorded);
     }
 
     let place = options.root.join("target/mutants");
@@ -148,6 +175,54 @@ fn run(options: &Options) -> Result<bool, String> {
     }
     Ok(rows.iter().all(|(mutant, outcome)| outcome.is_right_for(mutant.is_wrong())))
 }
+
+/// Explains the wrong ones of `chosen`.
+fn explain_all(
+    options: &Options,
+    chosen: &[&Mutant],
+    sources: &Sources,
+    recorded: bool,
+) -> Result<bool, String> {
+    let place = options.root.join("target/mutants");
+    let archive = Archive(place.join("explained"));
+    let workshop = Workshop::new(place.join("job1"));
+    let plan = Plan {
+        runs: options.runs,
+        limit: Duration::from_secs(options.limit),
+        threads: 2,
+        profile: &options.profile,
+    };
+    let mut rows: Vec<Row> = Vec::new();
+    for mutant in chosen.iter().filter(|mutant| mutant.is_wrong()) {
+        let key = sources.recording_key(mutant);
+        let kept = archive.read(mutant, (!recorded).then_some(&key));
+        let explained = match kept.filter(|_| !options.again) {
+            Some(kept) => Ok(kept),
+            None if recorded => Err("it was not recorded yet".to_owned()),
+            None => {
+                let known = table::read_any(&place.join(format!("results/{}.json", mutant.id())));
+                workshop.explain((mutant, &key), sources, known, plan, &archive)
+            }
+        };
+        let judged = explained.map(|explained| {
+            let judgement = judge::judge(mutant, &explained);
+            (explained, judgement)
+        });
+        rows.push((mutant, judged));
+        table::say(&explained::line(&rows[rows.len() - 1]));
+    }
+    let sums = explained::sums(&rows);
+    table::say(&format!("\n{sums}"));
+    if options.only.is_empty() {
+        let file = options.root.join("tests/mutants/EXPLAINED.md");
+        write(&file, &explained::markdown(&rows))?;
+    }
+    let right = rows.iter().filter(|(_, row)| row.as_ref().is_ok_and(|(_, j)| j.is_right));
+    Ok(100 * right.count() >= GOAL * rows.len())
+}
+
+/// So many of a hundred explanations are to be right.
+const GOAL: usize = 90;
 
 fn is_chosen(mutant: &Mutant, options: &Options) -> bool {
     let wanted = |only: &String| {

@@ -8,6 +8,8 @@
 //! part:   3A
 //! type:   safety
 //! go:     sometimes
+//! step:   vote
+//! by:     any
 //!
 //! --- a/raft/src/election.rs
 //! +++ b/raft/src/election.rs
@@ -16,7 +18,9 @@
 //!
 //! Numbers begin with R for a wrong Raft, K for a wrong service, and C for a right one of either
 //! kind. `part` says which: the tests of that part's lab are run. `go` is how often the original's
-//! tests fail it; a right one has no `type` and no `go`. A patch without a diff stands for the
+//! tests fail it. `step` is what is done wrong, `by` who does it, in words of [`timeline::rules::Act`] and
+//! [`timeline::model::Role`]: an explanation must point there. A right one has none of `type`, `go`,
+//! `step`, `by`. A patch without a diff stands for the
 //! reference as it is.
 
 use std::collections::BTreeMap;
@@ -43,6 +47,10 @@ pub(crate) struct Mutant {
     pub(crate) kind: String,
     /// How often the original's tests fail it: always, sometimes, rarely, never.
     pub(crate) go: String,
+    /// What is done wrong: `vote`, `commit`, ...; or one of several, with bars between.
+    pub(crate) step: String,
+    /// In which role: `leader`, ..., `client`, or `any` of a server.
+    pub(crate) by: String,
     /// The whole file.
     pub(crate) text: String,
 }
@@ -118,9 +126,9 @@ impl Mutant {
             value.map(|value| (*value).to_owned()).ok_or(format!("no line `{name}:` in its header"))
         };
         let number = field("number")?;
-        let (kind, go) = match number.as_bytes() {
-            [b'R' | b'K', ..] => (field("type")?, field("go")?),
-            [b'C', ..] => (String::new(), String::new()),
+        let [kind, go, step, by] = match number.as_bytes() {
+            [b'R' | b'K', ..] => [field("type")?, field("go")?, field("step")?, field("by")?],
+            [b'C', ..] => Default::default(),
             _ => return Err(format!("{number} is no number: R or K of a wrong one, C of a right")),
         };
         let part = field("part")?;
@@ -134,7 +142,8 @@ impl Mutant {
             }
         };
         let [name, what, paper] = ["name", "what", "paper"].map(field);
-        Ok(Mutant { number, name: name?, what: what?, paper: paper?, part, lab, kind, go, text })
+        let (name, what, paper) = (name?, what?, paper?);
+        Ok(Mutant { number, name, what, paper, part, lab, kind, go, step, by, text })
     }
 
     /// `R01-double-vote`.
@@ -205,6 +214,8 @@ paper:  5.1
 part:   3A
 type:   safety
 go:     never
+step:   vote
+by:     any
 
 --- a/raft/src/a.rs
 +++ b/raft/src/a.rs

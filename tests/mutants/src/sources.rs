@@ -41,8 +41,20 @@ impl Sources {
 
     /// Equal keys, equal results.
     pub(crate) fn key(&self, mutant: &Mutant) -> String {
+        self.key_of(mutant, |path| decides(path, mutant.lab))
+    }
+
+    /// Equal keys, equal recordings of runs that fail: how they are explained and drawn has no part in it.
+    pub(crate) fn recording_key(&self, mutant: &Mutant) -> String {
+        self.key_of(mutant, |path| {
+            decides(path, mutant.lab)
+                && (path == "timeline/src/model.rs" || !path.starts_with("timeline/"))
+        })
+    }
+
+    fn key_of(&self, mutant: &Mutant, counts: impl Fn(&str) -> bool) -> String {
         let mut hasher = DefaultHasher::new();
-        for file in self.files.iter().filter(|(path, _)| decides(path, mutant.lab)) {
+        for file in self.files.iter().filter(|(path, _)| counts(path)) {
             file.hash(&mut hasher);
         }
         // The header may be reworded.

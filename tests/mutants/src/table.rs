@@ -68,6 +68,12 @@ pub(crate) fn read(file: &Path, key: &str, runs: u64) -> Option<Outcome> {
     (kept.key == key && answers).then_some(kept.outcome)
 }
 
+/// What was known last, of whichever sources.
+pub(crate) fn read_any(file: &Path) -> Option<Outcome> {
+    let kept: Kept = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
+    Some(kept.outcome)
+}
+
 /// Keeps a result. Not being able to costs time later, and nothing else.
 pub(crate) fn write(file: &Path, key: &str, runs: u64, outcome: &Outcome) {
     let kept = Kept { key: key.to_owned(), runs, outcome: outcome.clone() };

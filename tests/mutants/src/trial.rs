@@ -59,7 +59,7 @@ struct Record {
 }
 
 /// How a run of the test binary ended.
-enum End {
+pub(crate) enum End {
     Ended,
     OutOfTime,
 }
@@ -109,8 +109,13 @@ impl Workshop {
         Ok(Outcome::Passed { seeds: plan.runs })
     }
 
+    /// Where it is.
+    pub(crate) fn place(&self) -> &Path {
+        &self.place
+    }
+
     /// Builds the graded tests, and says where they are.
-    fn build(&self, profile: &str) -> Result<TestBinary, String> {
+    pub(crate) fn build(&self, profile: &str) -> Result<TestBinary, String> {
         let build = Build { root: self.place.clone(), profile: profile.to_owned(), frozen: false };
         let mut cargo = build.command();
         // A folder of its own, wherever the workspace itself is built.
@@ -185,16 +190,17 @@ impl Workshop {
         Ok((failed, fewest.unwrap_or(0)))
     }
 
-    fn records(&self) -> PathBuf {
+    pub(crate) fn records(&self) -> PathBuf {
         absolute(&self.place).join("target/records.jsonl")
     }
 
-    fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.place.join("target/tests.log")
     }
 }
 
-fn wait_until(child: &mut Child, deadline: Instant) -> Result<End, String> {
+/// Until it has ended; if it has not by then, it is ended.
+pub(crate) fn wait_until(child: &mut Child, deadline: Instant) -> Result<End, String> {
     loop {
         if child.try_wait().map_err(|e| e.to_string())?.is_some() {
             return Ok(End::Ended);
@@ -210,7 +216,7 @@ fn wait_until(child: &mut Child, deadline: Instant) -> Result<End, String> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "no simulation runs in this process")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

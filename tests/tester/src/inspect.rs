@@ -58,11 +58,11 @@ struct Seen {
 }
 
 /// On a usual run so many events go by between two looks: all looks together then cost a percent of it.
-const EVENTS_PER_LOOK: u64 = 32;
+const EVENTS_PER_LOOK: u64 = 64;
 
 /// And one more of them for so many entries of the log that was looked at, since a look takes time
 /// in proportion to that.
-const ENTRIES_PER_EVENT: u64 = 4;
+const ENTRIES_PER_EVENT: u64 = 1;
 
 /// To start a server from a copy of its disk takes a few tenths of a millisecond.
 const DISKS: usize = 1000;

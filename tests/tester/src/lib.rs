@@ -53,6 +53,7 @@ pub mod expect;
 mod inspect;
 pub mod kv;
 mod lab;
+mod lines;
 pub mod log;
 pub mod logs;
 pub mod nemesis;

@@ -12,7 +12,7 @@
 //! Lines as older guides to these labs have them, `<time> <TOPIC> S<n> message`, are understood too,
 //! given to `labrt::println!` or to any macro of `tracing`: they are of that topic and that server.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
@@ -22,11 +22,10 @@ use labrt::node::Node;
 use labrt::sim;
 use labrt::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
-use tracing::field::{Field, Visit};
-use tracing::span;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Metadata};
 
 use crate::artefacts;
+use crate::lines::{Line, Lines, Listener};
 use crate::settings::LogSettings;
 use crate::topics::Topics;
 
@@ -73,7 +72,7 @@ pub fn begin(log: &LogSettings, heading: &str, servers: usize) -> io::Result<Tur
         let printer = Printer { topics: log.topics.clone(), colours: terminal && file.is_none() };
         let _ = FILE.set(file);
         // Fails only if the lab's code has installed its own; then that one prints.
-        let _ = tracing::subscriber::set_global_default(printer);
+        let _ = tracing::subscriber::set_global_default(Lines(printer));
         let _ = INSTALLED.set(());
     }
     SERVERS.store(servers, Ordering::Relaxed);
@@ -186,7 +185,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     pieces
 }
 
-/// The subscriber: no spans, no levels; an event is a line.
+/// Prints lines, whatever their level.
 struct Printer {
     topics: Topics,
     colours: bool,
@@ -231,33 +230,27 @@ pub fn paint(lines: &str, topic: &str) -> String {
     painted
 }
 
-impl Subscriber for Printer {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // Not `is_event`: that would say no to `tracing::enabled!`.
+impl Listener for Printer {
+    fn wants(&self, metadata: &Metadata<'_>) -> bool {
         let topic = metadata.target();
         // A line that names no target has its module's path for one, and may be in the old style.
         let may_name_another = topic == PRINT || topic.contains("::");
-        !metadata.is_span() && (self.topics.may_include(topic) || may_name_another)
+        self.topics.may_include(topic) || may_name_another
     }
 
-    fn event(&self, event: &Event<'_>) {
+    fn hear(&self, event: &Event<'_>) {
         if !sim::active() || !PRINTING.load(Ordering::Relaxed) {
             return;
         }
-        let mut line = Line::default();
-        event.record(&mut line);
-        let Line { mut text, fields, method, from, to } = line;
-        if let (Some(from), Some(to)) = (&from, &to) {
-            text = format!("{text} {from}>{to} {method}");
-        }
-        text.push_str(&fields);
+        let line = Line::of(event);
+        let (text, Line { from, to, .. }) = (line.text(), &line);
         let here = Node::current().name();
         let (topic, server, text) = old_style(&text).map_or_else(
             || {
                 // The network has no column of its own; what it does is shown at the end it happens at.
                 let at_server =
                     text.starts_with("request delivered") || text.starts_with("reply sent");
-                let end = if at_server { &to } else { &from };
+                let end = if at_server { to } else { from };
                 let node = end.as_deref().unwrap_or(&here);
                 let server = node.strip_prefix('S').and_then(|number| number.parse().ok());
                 (event.metadata().target().to_owned(), server, text.as_str())
@@ -266,7 +259,7 @@ impl Subscriber for Printer {
         );
         let named = server.map(|server| format!("S{server}"));
         let ends = from.as_deref().into_iter().chain(to.as_deref());
-        let nodes: Vec<&str> = match (&from, &named) {
+        let nodes: Vec<&str> = match (from, &named) {
             (None, Some(server)) => vec![server],
             (None, None) => vec![&here],
             _ => ends.collect(),
@@ -278,46 +271,5 @@ impl Subscriber for Printer {
         let columns = Columns::fit(SERVERS.load(Ordering::Relaxed), terminal.unwrap_or(160));
         let lines = columns.lay_out(sim::elapsed(), &topic, server, text);
         put(&if self.colours { paint(&lines, &topic) } else { lines });
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
-
-/// Collects an event: its message, then its fields.
-#[derive(Default)]
-struct Line {
-    text: String,
-    fields: String,
-    /// Of a message: what is called.
-    method: String,
-    /// Of a message: who called.
-    from: Option<String>,
-    /// Of a message: who was called.
-    to: Option<String>,
-}
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let _ = match field.name() {
-            "message" => write!(self.text, "{value:?}"),
-            name => write!(self.fields, " {name}={value:?}"),
-        };
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        let _ = match field.name() {
-            "message" => write!(self.text, "{value}"),
-            "from" => return self.from = Some(value.to_owned()),
-            "to" => return self.to = Some(value.to_owned()),
-            "method" => write!(self.method, "{value}"),
-            name => write!(self.fields, " {name}={value}"),
-        };
     }
 }

@@ -27,14 +27,19 @@ pub(super) struct Saves {
     /// Snapshots seldom change; each is kept once, by server.
     snapshots: BTreeMap<ServerId, Arc<Vec<u8>>>,
     bytes: usize,
+    /// Is there somebody who reads what is in the logs?
+    pub(super) with_commands: bool,
+    /// The last log of each server before it was shortened, and the last of all.
+    pub(super) logs: Vec<Save>,
 }
 
-struct Save {
+#[derive(Clone)]
+pub(super) struct Save {
     /// The event of the run.
     event: usize,
     server: ServerId,
-    state: Vec<u8>,
-    snapshot: Arc<Vec<u8>>,
+    pub(super) state: Vec<u8>,
+    pub(super) snapshot: Arc<Vec<u8>>,
 }
 
 /// So many bytes of states are kept for reading: the last ones, which are nearest to a failure.
@@ -43,27 +48,45 @@ const MOST: usize = 64 << 20;
 impl Tape {
     pub(super) fn saved(&self, server: ServerId, persister: &Persister) {
         let (bytes, snapshot) = (persister.raft_state_size(), persister.snapshot_size());
-        self.add(Some(server), What::Saved { bytes, snapshot, disk: None });
-        let event = self.run.lock().events.len() - 1;
         let mut saves = self.saves.lock();
         let known = saves.snapshots.get(&server).filter(|known| known.len() == snapshot).cloned();
         let stored = persister.read_snapshot();
-        let same = known.filter(|known| **known == stored);
+        let known = known.filter(|known| **known == stored);
+        let same = known.is_some() || (stored.is_empty() && !saves.snapshots.contains_key(&server));
+        self.add(Some(server), What::Saved { bytes, snapshot, same, disk: None });
+        let event = self.run.lock().events.len() - 1;
+        if !same && saves.with_commands {
+            saves.keep_log(server);
+        }
         saves.bytes += bytes;
         while saves.bytes > MOST
             && let Some(oldest) = saves.kept.pop_front()
         {
             saves.bytes -= oldest.state.len();
         }
-        let snapshot = same.unwrap_or_else(|| Arc::new(stored));
+        let snapshot = known.unwrap_or_else(|| Arc::new(stored));
         saves.snapshots.insert(server, Arc::clone(&snapshot));
         saves.kept.push_back(Save { event, server, state: persister.read_raft_state(), snapshot });
     }
 }
 
+/// So many logs are kept; one has what the others have, too, but for the oldest entries.
+const LOGS: usize = 200;
+
 impl Saves {
+    /// Keeps the log that this server saved last.
+    fn keep_log(&mut self, server: ServerId) {
+        let last = self.kept.iter().rev().find(|save| save.server == server);
+        if let Some(last) = last.filter(|_| self.logs.len() < LOGS) {
+            self.logs.push(last.clone());
+        }
+    }
+
     /// Adds to the run's saves what would be read back.
     pub(super) fn read_into(&mut self, run: &mut Run) {
+        if self.with_commands {
+            (0..run.servers).for_each(|server| self.keep_log(ServerId(server)));
+        }
         let saves = mem::take(&mut self.kept);
         let places: Vec<(usize, ServerId)> =
             saves.iter().map(|save| (save.event, save.server)).collect();

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use labrt::sim::{self, Backend, Config};
 use labrt::time::Duration;
+use raftapi::ServerId;
 use timeline::Run;
-use timeline::model::micros;
+use timeline::model::{Event, What, micros};
 
-use super::{Recorder, Tape, history, lines::Lines};
+use super::{Recorder, Tape, commands, history, lines::Scribe};
+use crate::lines::Lines;
 use crate::report::{Attachment, Report, Verdict};
 
 /// Which run it was, and how it ended.
@@ -74,7 +76,14 @@ pub(crate) fn record(
     tape.saves.lock().read_into(&mut run);
     let clients = tape.history.lock().take();
     if let Some(clients) = clients {
-        history::add(&clients.history(), &mut run);
+        let commands = commands::read(std::mem::take(&mut tape.saves.lock().logs));
+        history::add(&clients.history(), &commands, &mut run);
+    }
+    // Last, since others know events by their place.
+    for (server, since, until) in tape.views.lock().blocked(run.end) {
+        let place = run.events.partition_point(|event| event.at <= since);
+        let what = What::Closed { until };
+        run.events.insert(place, Event { at: since, server: Some(server.0), task: None, what });
     }
     run
 }
@@ -94,13 +103,15 @@ struct Recording {
 impl Recording {
     fn begin(recorder: &Recorder) -> Recording {
         let Recorder(Some(tape)) = recorder else { unreachable!("it is on") };
-        let lines = tracing::subscriber::set_default(Lines(Arc::clone(tape)));
+        let lines = tracing::subscriber::set_default(Lines(Scribe(Arc::clone(tape))));
         Recording { tape: Arc::clone(tape), _lines: lines }
     }
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
+        let servers = self.tape.run.lock().servers;
+        (0..servers).for_each(|server| self.tape.look(ServerId(server)));
         let rafts = self.tape.views.lock().hide_all();
         drop(rafts); // their destructors may call labrt
     }

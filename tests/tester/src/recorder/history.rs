@@ -1,4 +1,4 @@
-//! What clients did, and in which order it took effect, if there is one.
+//! What clients did, in which log entries that is, and in which order it took effect, if there is one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,13 +6,15 @@ use std::time::Duration;
 use linearize::models::{Kv, KvOp, KvOutput};
 use linearize::{Budget, History, Model, OpId, Outcome, Verdict, check};
 use timeline::Run;
-use timeline::model::{Mark, Operation, micros};
+use timeline::model::{Mark, Operation, What, micros};
+
+use super::commands::Commands;
 
 /// An answer or a value is shown up to here.
 const SHOWN: usize = 80;
 
 /// Adds the operations to the run.
-pub(super) fn add(history: &History<KvOp, KvOutput>, run: &mut Run) {
+pub(super) fn add(history: &History<KvOp, KvOutput>, commands: &Commands, run: &mut Run) {
     let verdict = check(&Kv, history, Budget::default());
     let mut marks = BTreeMap::new();
     let mut orders: Vec<&[OpId]> = Vec::new();
@@ -25,6 +27,7 @@ pub(super) fn add(history: &History<KvOp, KvOutput>, run: &mut Run) {
                 marks.insert(against.operation, Mark::Against);
             }
             marks.insert(violation.operation, Mark::Culprit);
+            compare(history, violation.operation, &mut marks);
         }
         Verdict::Unknown(undecided) => {
             run.gaps.push("Whether the clients' history is linearizable is not known.".to_owned());
@@ -32,6 +35,8 @@ pub(super) fn add(history: &History<KvOp, KvOutput>, run: &mut Run) {
         }
     }
     let points = points(history, &orders);
+    let entries = entries(history, commands);
+    name(history, &entries, commands, run);
     for (id, operation) in history.operations() {
         let (to, answer) = match &operation.outcome {
             Outcome::Returned { at, output } => {
@@ -50,7 +55,93 @@ pub(super) fn add(history: &History<KvOp, KvOutput>, run: &mut Run) {
             to: to.map(micros),
             point: points.get(&id).copied().map(micros),
             mark: marks.get(&id).copied(),
+            entries: entries.get(&id).cloned().unwrap_or_default(),
         });
+    }
+}
+
+/// What the answer of a get has twice, and what it lacks.
+fn compare(history: &History<KvOp, KvOutput>, culprit: OpId, marks: &mut BTreeMap<OpId, Mark>) {
+    let get = &history[culprit];
+    let (KvOp::Get(key), Outcome::Returned { output: Some(KvOutput::Value(value)), .. }) =
+        (&get.op, &get.outcome)
+    else {
+        return;
+    };
+    let puts = history
+        .operations()
+        .filter(|(_, operation)| matches!(&operation.op, KvOp::Put(other, _) if other == key));
+    let last_put = puts.map(|(_, put)| end(put)).max().unwrap_or_default();
+    for (id, operation) in history.operations() {
+        let KvOp::Append(other, piece) = &operation.op else { continue };
+        if other != key || piece.as_str().is_empty() {
+            continue;
+        }
+        let times = value.as_str().matches(piece.as_str()).count();
+        let over = end(operation) < get.called.time && operation.called.time > last_put;
+        if times > 1 {
+            marks.insert(id, Mark::Twice);
+        } else if times == 0 && over {
+            marks.insert(id, Mark::Missing);
+        }
+    }
+}
+
+/// When an operation was over.
+fn end(operation: &linearize::Operation<KvOp, KvOutput>) -> Duration {
+    match operation.outcome {
+        Outcome::Returned { at, .. } | Outcome::Failed { at } => at.time,
+        Outcome::Open => Duration::MAX,
+    }
+}
+
+/// The entries that each operation is in: those that contain what it writes, if nothing else writes
+/// that.
+fn entries(
+    history: &History<KvOp, KvOutput>,
+    commands: &Commands,
+) -> BTreeMap<OpId, Vec<(u64, u64)>> {
+    let mut writes: BTreeMap<&str, Vec<OpId>> = BTreeMap::new();
+    for (id, operation) in history.operations() {
+        if let KvOp::Put(_, value) | KvOp::Append(_, value) = &operation.op
+            && !value.as_str().is_empty()
+        {
+            writes.entry(value.as_str()).or_default().push(id);
+        }
+    }
+    let mut entries: BTreeMap<OpId, Vec<(u64, u64)>> = BTreeMap::new();
+    for (value, ids) in writes {
+        let [id] = ids[..] else { continue };
+        let value = value.as_bytes();
+        let has = |command: &[u8]| command.windows(value.len()).any(|part| part == value);
+        let found = commands.iter().filter(|(_, command)| has(command));
+        entries.insert(id, found.map(|(entry, _)| *entry).collect());
+    }
+    entries
+}
+
+/// Says which operation each applied command is.
+fn name(
+    history: &History<KvOp, KvOutput>,
+    entries: &BTreeMap<OpId, Vec<(u64, u64)>>,
+    commands: &Commands,
+    run: &mut Run,
+) {
+    let mut names: BTreeMap<(u64, u64), String> = commands
+        .iter()
+        .map(|(entry, command)| (*entry, format!("({} bytes)", command.len())))
+        .collect();
+    for (id, entries) in entries {
+        let operation = &history[*id];
+        let name = clip(format!("{}: {}", operation.client, Kv.show_op(&operation.op)));
+        names.extend(entries.iter().map(|entry| (*entry, name.clone())));
+    }
+    for event in &mut run.events {
+        if let What::Applied { index, term, command } = &mut event.what
+            && let Some(name) = names.get(&(*index, *term))
+        {
+            command.clone_from(name);
+        }
     }
 }
 

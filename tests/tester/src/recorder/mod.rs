@@ -7,8 +7,10 @@
 //!
 //! - [`Recorder`] is what the rest of the tester tells; it is off by default, and costs nothing then.
 //! - `messages` turns the network's events into calls, `views` looks into servers, `lines` takes
-//!   their log, `disks` reads what they saved, `history` adds what clients did.
+//!   their log, `disks` reads what they saved, `commands` what is in their logs, `history` adds what
+//!   clients did.
 
+mod commands;
 mod disks;
 mod draw;
 mod history;
@@ -83,6 +85,7 @@ impl Recorder {
     pub(crate) fn watch_clients(&self, history: &linearize::Recorder<KvOp, KvOutput>) {
         if let Some(tape) = &self.0 {
             *tape.history.lock() = Some(history.clone());
+            tape.saves.lock().with_commands = true;
         }
     }
 
@@ -206,11 +209,21 @@ impl Tape {
     fn look(&self, server: ServerId) {
         // Not under the lock: a student's view may log.
         let Some(raft) = self.views.lock().raft(server) else { return };
-        let Some(view) = sim::peek(|| raft.view()) else { return };
+        let Some(view) = sim::peek(|| raft.view()) else {
+            return self.views.lock().is_closed(server, micros(sim::elapsed()));
+        };
         drop(raft);
-        let change = self.views.lock().saw(server, view);
+        let mut views = self.views.lock();
+        views.is_open(server, micros(sim::elapsed()));
+        let applied = self.history.lock().is_some().then(|| views.applied(server, view.as_ref()));
+        let change = views.saw(server, view);
+        drop(views);
         if let Some(change) = change {
             self.add(Some(server), What::State(change));
+        }
+        // The service is a student's own, and its messages are not seen.
+        for what in applied.into_iter().flatten() {
+            self.add(Some(server), what);
         }
     }
 }

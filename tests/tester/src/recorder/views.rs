@@ -2,7 +2,7 @@
 
 use raft::Raft;
 use raftapi::{EntryId, FollowerView, LogIndex, RaftView, RoleView, ServerId, Term};
-use timeline::model::{Change, Role};
+use timeline::model::{Change, Micros, Role, What};
 
 /// Each server's Raft, while it runs, and the last look at it.
 pub(super) struct Views {
@@ -10,7 +10,14 @@ pub(super) struct Views {
     seen: Vec<RaftView>,
     /// Some server showed nothing of itself.
     pub(super) hidden: bool,
+    /// Since when each could not be looked at.
+    closed: Vec<Option<Micros>>,
+    /// Which could not be looked at for long, from when to when.
+    blocked: Vec<(ServerId, Micros, Micros)>,
 }
+
+/// A lock that is held for longer is held while something is waited for.
+const LONG: Micros = 1_000_000;
 
 impl Views {
     pub(super) fn new(servers: usize) -> Views {
@@ -18,7 +25,49 @@ impl Views {
             rafts: (0..servers).map(|_| None).collect(),
             seen: vec![nothing(); servers],
             hidden: false,
+            closed: vec![None; servers],
+            blocked: Vec::new(),
         }
+    }
+
+    /// A server could not be looked at.
+    pub(super) fn is_closed(&mut self, server: ServerId, now: Micros) {
+        self.closed[server.0].get_or_insert(now);
+    }
+
+    /// A server can be looked at, or is gone.
+    pub(super) fn is_open(&mut self, server: ServerId, now: Micros) {
+        if let Some(since) = self.closed[server.0].take_if(|since| *since + LONG < now) {
+            self.blocked.push((server, since, now));
+        }
+        self.closed[server.0] = None;
+    }
+
+    /// Which servers could not be looked at for long, from when to when, in a run that ended `now`.
+    pub(super) fn blocked(&mut self, now: Micros) -> Vec<(ServerId, Micros, Micros)> {
+        for server in 0..self.closed.len() {
+            self.is_open(ServerId(server), now);
+        }
+        std::mem::take(&mut self.blocked)
+    }
+
+    /// What a server has given to its service since it was last looked at.
+    pub(super) fn applied(&self, server: ServerId, view: Option<&RaftView>) -> Vec<What> {
+        let (Some(view), seen) = (view, &self.seen[server.0]) else { return Vec::new() };
+        let (base, mut from) = (view.base, seen.applied);
+        let mut given = Vec::new();
+        if base.index > from {
+            from = base.index.min(view.applied);
+            // One that starts has its snapshot from the disk.
+            if *seen != nothing() && from == base.index {
+                given.push(What::Installed { index: base.index.0, term: base.term.0 });
+            }
+        }
+        for index in from.0 + 1..=view.applied.0 {
+            let Some(term) = view.term_at(LogIndex(index)) else { continue };
+            given.push(What::Applied { index, term: term.0, command: String::new() });
+        }
+        given
     }
 
     /// A server is to be looked at.

@@ -1,0 +1,113 @@
+//! What a message says, as far as its text tells: the fields of Figure 2 and Figure 13, under the names
+//! that the paper and its readers give them.
+
+use serde_json::{Map, Value};
+
+/// Index and term of an entry.
+pub type Entry = (u64, u64);
+
+/// The fields of a request or a reply. What is not there, or not understood, is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Words {
+    /// The sender's term.
+    pub term: Option<u64>,
+    /// The entry before the new ones.
+    pub prev: Option<Entry>,
+    /// The terms of the new ones.
+    pub entries: Option<Vec<u64>>,
+    /// The leader's commit index.
+    pub commit: Option<u64>,
+    /// The candidate's last entry.
+    pub last: Option<Entry>,
+    /// The last entry in a snapshot.
+    pub snapshot: Option<Entry>,
+    /// Is the vote given?
+    pub granted: Option<bool>,
+    /// Are the entries accepted?
+    pub success: Option<bool>,
+}
+
+impl Words {
+    /// Reads the text of a message.
+    pub fn of(text: &str) -> Words {
+        let Ok(Value::Object(object)) = serde_json::from_str(text) else {
+            // One that is too long is cut, and no JSON any more; terms come first.
+            return Words { term: first_term(text), ..Words::default() };
+        };
+        let fields: Map<String, Value> =
+            object.into_iter().map(|(name, value)| (plain(&name), value)).collect();
+        let get = |names: &[&str]| names.iter().find_map(|name| fields.get(*name));
+        let number = |names: &[&str]| get(names)?.as_u64();
+        let entry = |name: &str| {
+            let whole = get(&[name, &format!("{name}log")]).and_then(Value::as_object);
+            match whole {
+                Some(id) => Some((id.get("index")?.as_u64()?, id.get("term")?.as_u64()?)),
+                None => Some((
+                    number(&[&format!("{name}logindex"), &format!("{name}index")])?,
+                    number(&[&format!("{name}logterm"), &format!("{name}term")])?,
+                )),
+            }
+        };
+        let term_of = |entry: &Value| {
+            entry.as_object()?.iter().find(|(name, _)| plain(name) == "term")?.1.as_u64()
+        };
+        let entries = get(&["entries", "log"]).and_then(Value::as_array);
+        let outcome = get(&["success", "outcome"]);
+        Words {
+            term: number(&["term"]),
+            prev: entry("prev"),
+            entries: entries.and_then(|entries| entries.iter().map(term_of).collect()),
+            commit: number(&["leadercommit", "commitindex", "commit"]),
+            last: entry("last"),
+            snapshot: entry("lastincluded"),
+            granted: get(&["votegranted", "granted"]).and_then(Value::as_bool),
+            success: outcome.map(|value| match value {
+                Value::Bool(yes) => *yes,
+                Value::String(word) => word == "Accepted" || word == "Success",
+                _ => false,
+            }),
+        }
+    }
+
+    /// The index of the last entry that it brings, or after which it would bring some.
+    pub fn end(&self) -> Option<u64> {
+        Some(self.prev?.0 + self.entries.as_ref()?.len() as u64)
+    }
+}
+
+/// `prev_log_index`, `prevLogIndex` and `PrevLogIndex` are one name.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect()
+}
+
+fn first_term(text: &str) -> Option<u64> {
+    let digits = text.split_once("\"term\":")?.1;
+    digits[..digits.find(|c: char| !c.is_ascii_digit())?].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_many_kinds() {
+        let words = Words::of(
+            r#"{"term":3,"leader":2,"prev":{"term":1,"index":9},"entries":[{"term":3,"command":"x"}],"leader_commit":8}"#,
+        );
+        let prev = (words.prev, words.entries.clone(), words.commit, words.end());
+        assert_eq!((words.term, prev), (Some(3), (Some((9, 1)), Some(vec![3]), Some(8), Some(10))));
+        let words = Words::of(r#"{"Term":3,"PrevLogIndex":9,"PrevLogTerm":1,"Entries":[]}"#);
+        assert_eq!((words.term, words.prev, words.end()), (Some(3), Some((9, 1)), Some(9)));
+        let words = Words::of(r#"{"term":2,"last_log_index":4,"last_log_term":1}"#);
+        assert_eq!(words.last, Some((4, 1)));
+        assert_eq!(Words::of(r#"{"term":2,"vote_granted":false}"#).granted, Some(false));
+        assert_eq!(Words::of(r#"{"outcome":{"Refused":{"newest":0}}}"#).success, Some(false));
+        assert_eq!(Words::of(r#"{"outcome":"Accepted"}"#).success, Some(true));
+    }
+
+    #[test]
+    fn what_is_cut_has_its_term() {
+        assert_eq!(Words::of(r#"{"term":7,"entries":[{"ter ..."#).term, Some(7));
+        assert_eq!(Words::of("nothing"), Words::default());
+    }
+}
