@@ -71,13 +71,16 @@ fn run(block: &Block, root: &Path, folder: &Path) -> Result<(), String> {
             (false, output) => Err(format!("it fails:\n{output}")),
         };
     }
+    // To its end in any case: its last command may take a patch away again.
+    let mut problem = None;
     for (command, expected) in commands(&block.text) {
         let (_, output) = execute(&command, root, folder)?;
         if let Some(line) = missing(&expected, &output) {
-            return Err(format!("`{command}` does not print `{line}`, but\n{output}"));
+            let says = || format!("`{command}` does not print `{line}`, but\n{output}");
+            problem.get_or_insert_with(says);
         }
     }
-    Ok(())
+    problem.map_or(Ok(()), Err)
 }
 
 /// Whether it ended well, and what it printed, on both ways, mixed.
