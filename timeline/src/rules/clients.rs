@@ -172,18 +172,23 @@ impl<'a> Clients<'a> {
         let Some(culprit) = marked(Mark::Culprit).next() else { return };
         let (mut missing, twice): (Vec<_>, Vec<_>) =
             (marked(Mark::Missing).collect(), marked(Mark::Twice).collect());
-        if missing.is_empty() && twice.is_empty() {
-            // Writes that were over, and that the answer knows nothing of.
-            let over = |op: &&Operation| {
-                op.to.is_some_and(|to| to <= culprit.from) && !op.call.starts_with("get")
-            };
-            missing = marked(Mark::Against).filter(over).collect();
-        }
         for operation in missing.iter().chain([&culprit]) {
             self.returns(operation);
         }
         let Some(answer) = self.answer(culprit) else { return };
         self.local(culprit, answer);
+        if missing.is_empty() && twice.is_empty() && self.found.is_empty() {
+            // A write that was over, and that the answer knows nothing of.
+            let over = |op: &&Operation| {
+                op.to.is_some_and(|to| to <= culprit.from) && !op.call.starts_with("get")
+            };
+            let against: Vec<&Operation> = marked(Mark::Against).collect();
+            missing = against.into_iter().filter(over).collect();
+            missing.truncate(usize::from(missing.len() == 1));
+            if let Some(operation) = missing.first() {
+                self.returns(operation);
+            }
+        }
         for operation in twice.iter().take(1) {
             self.twice(operation, answer);
         }
