@@ -15,14 +15,14 @@ const SHOTS = [
   { name: "vote-lost", page: "R80", keys: ["v", "w"], step: "S2 answers S0 by what is not on its disk: its vote for S0 in T9" },
   { name: "figure-8", page: "R50", keys: ["v", "w"] },
   { name: "figure-8-dark", page: "R50", keys: ["v", "w"], scheme: "dark" },
-  { name: "stale-read", page: "K30", keys: ["v", "w", "+", "+", "+", "+"], height: 900 },
+  { name: "stale-read", page: "K30", keys: ["v", "w", "+", "+", "+", "+"] },
 ];
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
 });
-for (const { name, page, keys, step, scheme = "light", height = 760 } of SHOTS) {
+for (const { name, page, keys, step, scheme = "light", height = 880 } of SHOTS) {
   const tab = await browser.newPage({ viewport: { width: 1120, height }, colorScheme: scheme });
   await tab.goto(pathToFileURL(join(pages, `${page}.html`)).href);
   await tab.waitForFunction(() => document.documentElement.dataset.ready === "yes", null, { timeout: 60_000 });

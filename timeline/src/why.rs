@@ -99,7 +99,7 @@ const SOON: Micros = 3_000;
 
 impl Subject {
     /// Finds `S3`, `T4` and `i7` in a sentence.
-    fn of(text: &str, servers: usize) -> Subject {
+    pub(crate) fn of(text: &str, servers: usize) -> Subject {
         let mut subject = Subject::default();
         for word in text.split(|c: char| !c.is_alphanumeric()) {
             let number = |prefix| word.strip_prefix(prefix)?.parse::<u64>().ok();

@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Call, Mark, Micros, Operation, Role, Run, What};
+use crate::model::{Call, Mark, Micros, Operation, Role, Run, Verdict, What};
 use crate::replay::Replay;
+use crate::why::Subject;
 
 use super::{Act, Finding, Rule};
 
@@ -29,8 +30,11 @@ pub(super) fn findings(run: &Run) -> Vec<Finding> {
         return Vec::new();
     };
     let mut clients = Clients::new(run);
+    clients.identities();
+    if verdict.title.contains("snapshot") || verdict.title.contains("log") {
+        clients.sizes(verdict);
+    }
     if verdict.kind == "safety" {
-        clients.identities();
         clients.contradiction();
     } else {
         clients.slow();
@@ -123,6 +127,32 @@ impl<'a> Clients<'a> {
             finding.role = memory.role;
         }
         self.found.push(finding);
+    }
+
+    /// A log or a snapshot that is too large, or should not be: the save that shows it.
+    fn sizes(&mut self, verdict: &Verdict) {
+        let named = Subject::of(&verdict.happened, self.run.servers);
+        let named = named
+            .servers
+            .first()
+            .or(Subject::of(&verdict.expected, self.run.servers).servers.first())
+            .copied();
+        let saves = self.run.events.iter().filter(|event| event.at <= verdict.at);
+        let last = saves.rev().find_map(|event| match event.what {
+            What::Saved { bytes, snapshot, .. }
+                if named.is_none_or(|named| event.server == Some(named)) =>
+            {
+                Some((event.at, event.server?, bytes, snapshot))
+            }
+            _ => None,
+        });
+        let Some((at, server, bytes, snapshot)) = last else { return };
+        let snapshot = match snapshot {
+            0 => "no snapshot".to_owned(),
+            size => format!("a snapshot of {size}"),
+        };
+        let text = format!("S{server} saves {bytes} bytes of Raft state, and {snapshot}");
+        self.add((at, server), (Rule::Compaction, Act::Snapshot), None, text);
     }
 
     /// Two clients under one name.
