@@ -73,7 +73,19 @@ const ALLOWED: [(&str, &[&str]); 7] = [
     ("std", STD),
     ("core", STD),
     ("alloc", STD),
-    ("labrt", &["channel", "collections", "rand::rng", "rand::NodeRng", "sync", "thread", "time"]),
+    (
+        "labrt",
+        &[
+            "channel",
+            "collections",
+            "println",
+            "rand::NodeRng",
+            "rand::rng",
+            "sync",
+            "thread",
+            "time",
+        ],
+    ),
     ("labrpc", &["ClientEnd", "NoReply", "Rpc", "Service"]),
     (
         "tracing",
@@ -485,6 +497,7 @@ mod tests {
         nothing("// unsafe static std::fs\nfn f() { g(\"include_str!(x) static\"); }");
         nothing("struct S { env: u8, path: u8 } fn f(s: S) -> u8 { s.env + s.path }");
         nothing("#[derive(serde::Serialize)] struct S;");
+        nothing("use labrt::println; fn f(me: u8) { println!(\"000128 VOTE S{me} asks\"); }");
     }
 
     #[test]
@@ -520,6 +533,7 @@ mod tests {
         one("use std::*;", Kind::Foreign, "std::*");
         one("macro_rules! m { ($x:ident) => { std::$x::exit(0) } }", Kind::Foreign, "std::$");
         one("use labrt::sim;", Kind::Foreign, "labrt::sim");
+        one("use labrt::print;", Kind::Foreign, "labrt::print");
         one("use labrt as l;", Kind::Foreign, "labrt");
         one("fn f() { labrt::rand::stream(\"x\"); }", Kind::Foreign, "labrt::rand::stream");
         one(
