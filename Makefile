@@ -34,7 +34,7 @@ mutants: ## are wrong servers caught, do right ones pass: make mutants ONLY=R01,
 	cargo run -q -p mutants -- --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
 explain: ## does the report of each wrong server's failure point at what is wrong: tests/mutants/EXPLAINED.md (make explain ONLY=R50)
-	cargo run -q -p mutants -- --explain $(if $(ONLY),--only $(ONLY))
+	cargo run -q -p mutants -- --explain $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
 handout: ## the tree that students get, in target/handout: written, and checked for leaks and by running it
 	cargo run -q -p grade -- handout
@@ -53,6 +53,16 @@ browser-tests: ## does a timeline work in a browser? Needs node and Chromium (CH
 	cd timeline/browser && npm install --no-audit --no-fund --silent
 	timeline/browser/pages.sh $(BROWSER_PAGES)
 	node timeline/browser/run.mjs $(BROWSER_PAGES) $(if $(PICTURES),$(PICTURES))
+
+pictures: ## retakes the book's pictures of failures: book/figures/reading (needs node and Chromium, as browser-tests)
+	cargo run -q -p mutants -- --explain --only R50,R80,K30
+	cd timeline/browser && npm install --no-audit --no-fund --silent
+	cargo build -q -p timeline
+	mkdir -p target/pictures
+	for page in R50 R80 K30; do \
+	    target/debug/timeline target/mutants/explained/$$page-*.html --html target/pictures/$$page.html; \
+	done
+	node timeline/browser/pictures.mjs target/pictures book/figures/reading
 
 bench: ## what each operation costs, up to a pass of Lab 3 (two minutes)
 	cargo bench -p labbench -- --quiet
@@ -88,4 +98,4 @@ passes: ## the lines of tests that pass, as the book shows them
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep doctor mutants explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests figure16 experiments passes ci
+.PHONY: help $(PARTS) test lint sweep doctor mutants explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests pictures figure16 experiments passes ci

@@ -12,9 +12,10 @@ use anyhow::{Context as _, Result};
 use labrecord::{About, Record, Seed, Verdict};
 
 use crate::cargo::Build;
-use crate::process::{self, Limits, Task};
+use crate::process::{self, Limits};
 use crate::say::say;
 use crate::suite::{self, TestBinary};
+use crate::trial::Trial;
 use crate::{confine, parallel, workspace};
 
 /// Look at the toolchain and the machine, try its speed and whether runs repeat, and say what to do.
@@ -165,13 +166,15 @@ fn run_all(
     let records = Mutex::new(Vec::new());
     let stop = AtomicBool::new(false);
     parallel::each(jobs, abouts, |_, about| {
-        let test = &*about.test;
-        let seeds: Vec<Seed> = (0..seeds).map(|n| Seed::derived(test, n)).collect();
-        let task = Task { test, seeds: &seeds, keep_going: true, check_determinism };
+        let seeds: Vec<Seed> = (0..seeds).map(|n| Seed::derived(&about.test, n)).collect();
         let limits = Limits { wall: PATIENCE, print: 0, stop: &stop };
-        let mut command = binary.command();
-        command.envs(environment.iter().copied());
-        process::run(command, &task, &limits, |record| {
+        let trial = Trial { about, seeds: &seeds, check_determinism, limits };
+        let command = || {
+            let mut command = binary.command();
+            command.envs(environment.iter().copied());
+            Ok(command)
+        };
+        trial.run(command, |record| {
             records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
         })?;
         Ok(())
@@ -239,7 +242,8 @@ fn compare(twice: &[Record], threads: &[Record]) -> Finding {
                 .to_owned(),
         );
     }
-    for other in threads {
+    // One that was not over in time says nothing.
+    for other in threads.iter().filter(|record| record.verdict != Verdict::Missing) {
         let same =
             twice.iter().find(|record| (&record.test, record.seed) == (&other.test, other.seed));
         if same.is_none_or(|record| record.trace != other.trace) {

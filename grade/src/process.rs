@@ -6,17 +6,19 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use labrecord::{About, Message, Order, Record, Seed};
+use labrecord::{About, Message, Order, Record};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::hash;
+use crate::trial::Trial;
 
 /// How often a silent process is looked at.
 const POLL: Duration = Duration::from_millis(20);
@@ -30,23 +32,10 @@ const LONGEST_LINE: usize = 1 << 20;
 /// How much of what a process prints is kept: the end.
 const PRINT_KEPT: usize = 4 << 10;
 
-/// What a process is to do.
-#[derive(Debug, Clone, Copy)]
-pub struct Task<'a> {
-    /// A test's whole name.
-    pub test: &'a str,
-    /// The seeds, in order.
-    pub seeds: &'a [Seed],
-    /// Go on after a failure.
-    pub keep_going: bool,
-    /// Run each seed twice.
-    pub check_determinism: bool,
-}
-
 /// When a process is ended from outside. (What the system itself holds it to is in `confine`.)
 #[derive(Debug, Clone, Copy)]
 pub struct Limits<'a> {
-    /// Wall time, for all of its seeds.
+    /// Wall time.
     pub wall: Duration,
     /// Bytes that it may print. 0: what it prints is thrown away.
     pub print: u64,
@@ -132,32 +121,28 @@ pub fn describe(command: Command, tests: &[String]) -> Result<Vec<About>> {
     Ok(abouts)
 }
 
-/// Runs one test on some seeds, and hands on each record as it comes. `command` runs the test binary,
-/// or whatever runs it in turn; its arguments are still to come.
+/// Runs a trial in one process, and hands on each record as it comes. `command` runs the test binary, or
+/// whatever runs it in turn; its arguments are still to come.
 ///
 /// # Errors
 ///
 /// If the process cannot be started.
-pub fn run(
-    command: Command,
-    task: &Task,
-    limits: &Limits,
-    mut record: impl FnMut(Record),
-) -> Result<Outcome> {
+pub fn run(command: Command, trial: &Trial, mut record: impl FnMut(Record)) -> Result<Outcome> {
+    let Trial { about: About { test, .. }, seeds, check_determinism, limits } = trial;
     let order = Order {
         token: hash::secret()?,
-        seeds: task.seeds.to_vec(),
-        keep_going: task.keep_going,
-        check_determinism: task.check_determinism,
+        seeds: seeds.to_vec(),
+        keep_going: true,
+        check_determinism: *check_determinism,
     };
     let mut records = 0;
-    let mut process = Process::start(command, &[task.test.to_owned()], &order, limits.print)?;
+    let mut process = Process::start(command, slice::from_ref(test), &order, limits.print)?;
     let end = process.read(limits, |message| {
         let Message::Record(next) = message else { return Ok(()) };
-        let Some(&expected) = task.seeds.get(records) else {
+        let Some(&expected) = seeds.get(records) else {
             return Err("more records than were asked for".to_owned());
         };
-        if next.test != task.test || next.seed != expected {
+        if next.test != *test || next.seed != expected {
             let Record { test, seed, .. } = *next;
             return Err(format!("a record of {test} with seed {seed}, in place of {expected}"));
         }

@@ -30,6 +30,7 @@ use crate::confine::{self, Cage, Confinement};
 use crate::grade::{Grade, Problem, TestGrade};
 use crate::outputs::{self, classroom50, csv, gradescope, junit, summary};
 use crate::policy::{Action, Policy, Terms};
+use crate::process::Limits;
 use crate::say::say;
 use crate::scan::{self, Finding};
 use crate::submission::Submission;
@@ -353,19 +354,14 @@ impl Grader<'_> {
     }
 
     fn run_test(&self, binary: &Binary, terms: &Terms, slot: u32) -> Result<TestGrade> {
-        let limits = &self.grading.policy.limits;
+        let policy = &self.grading.policy.limits;
         let test = &terms.about.test;
         let seeds: Vec<Seed> =
             (0..terms.seeds).map(|n| hash::seed(&self.grading.secret, test, n)).collect();
-        let trial = Trial {
-            about: &terms.about,
-            seeds: &seeds,
-            wall: limits.wall(),
-            print: limits.print_mib << 20,
-            stop: self.stop,
-        };
+        let limits = Limits { wall: policy.wall(), print: policy.print_mib << 20, stop: self.stop };
+        let trial = Trial { about: &terms.about, seeds: &seeds, check_determinism: false, limits };
         let cage = Cage {
-            bounds: limits.bounds(),
+            bounds: policy.bounds(),
             uid: Cage::user(slot),
             read: Vec::new(),
             write: Vec::new(),

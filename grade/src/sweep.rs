@@ -18,6 +18,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use labrecord::{About, Record, Seed, Verdict};
 
 use crate::cargo::Build;
+use crate::process::Limits;
 use crate::say::say;
 use crate::shard::Shard;
 use crate::suite::{self, TestBinary};
@@ -178,8 +179,8 @@ impl<'a> Deck<'a> {
     fn new(abouts: &'a [About], shard: Shard, runs: Option<u64>, jobs: usize) -> Deck<'a> {
         // Many cores and few runs: each core has some chunks of the longest test, so that none is left
         // with it in the end.
-        let share = runs.map_or(CHUNK, |runs| runs / shard.count / (2 * jobs as u64));
-        let chunk = usize::try_from(share.clamp(1, CHUNK)).unwrap_or(1);
+        let each = runs.map_or(CHUNK, |runs| runs / shard.count / (2 * jobs as u64));
+        let chunk = usize::try_from(each.clamp(1, CHUNK)).unwrap_or(1);
         Deck { abouts, shard, runs, chunk, next: Mutex::new((0, 0)) }
     }
 
@@ -253,7 +254,8 @@ impl Workers<'_> {
         while !self.stop.load(Ordering::Relaxed)
             && let Some((about, seeds)) = self.deck.draw()
         {
-            let trial = Trial { about, seeds: &seeds, wall: CHUNK_WALL, print: 0, stop: self.stop };
+            let limits = Limits { wall: CHUNK_WALL, print: 0, stop: self.stop };
+            let trial = Trial { about, seeds: &seeds, check_determinism: false, limits };
             trial.run(|| Ok(self.binary.command()), |record| self.add(&record))?;
         }
         Ok(())

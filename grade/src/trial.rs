@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use anyhow::Result;
 use labrecord::{About, Record, Report, Seed, Verdict};
 
-use crate::process::{self, End, Limits, Task};
+use crate::process::{self, End, Limits};
 
 /// What is to be run.
 #[derive(Debug, Clone, Copy)]
@@ -17,12 +17,10 @@ pub struct Trial<'a> {
     pub about: &'a About,
     /// Its seeds, in order.
     pub seeds: &'a [Seed],
-    /// Wall time, for all of it.
-    pub wall: Duration,
-    /// Bytes that each process may print. 0: what it prints is thrown away.
-    pub print: u64,
-    /// Set by whoever wants it to end now.
-    pub stop: &'a AtomicBool,
+    /// Run each seed twice.
+    pub check_determinism: bool,
+    /// Wall time for all of it; what a process may print, for each.
+    pub limits: Limits<'a>,
 }
 
 /// What was strange about it.
@@ -47,16 +45,14 @@ impl Trial<'_> {
         command: impl Fn() -> Result<Command>,
         mut record: impl FnMut(Record),
     ) -> Result<Notes> {
-        let deadline = Instant::now() + self.wall;
+        let Trial { limits, mut seeds, .. } = *self;
+        let deadline = Instant::now() + limits.wall;
         let mut notes = Notes::default();
-        let mut seeds = self.seeds;
-        while !seeds.is_empty() && !self.stop.load(Ordering::Relaxed) {
-            let task =
-                Task { test: &self.about.test, seeds, keep_going: true, check_determinism: false };
+        while !seeds.is_empty() && !limits.stop.load(Ordering::Relaxed) {
             let wall = deadline.saturating_duration_since(Instant::now());
-            let limits = Limits { wall, print: self.print, stop: self.stop };
+            let rest = Trial { seeds, limits: Limits { wall, ..limits }, ..*self };
             let mut stuck = false;
-            let outcome = process::run(command()?, &task, &limits, |next| {
+            let outcome = process::run(command()?, &rest, |next| {
                 stuck = next.verdict == Verdict::Stuck;
                 record(next);
             })?;
@@ -82,7 +78,7 @@ impl Trial<'_> {
     /// What is left of the time differs from process to process; what the test was given does not.
     fn words(&self, end: &End) -> String {
         match end {
-            End::OutOfTime(_) => End::OutOfTime(self.wall).words(),
+            End::OutOfTime(_) => End::OutOfTime(self.limits.wall).words(),
             end => end.words(),
         }
     }

@@ -17,7 +17,8 @@ class App {
     this.t = run.verdict?.at ?? 0;
     this.moment = 0;
     this.exact = null;
-    this.server = story.findings[0]?.server ?? story.subject.servers.at(-1) ?? 0;
+    const wrong = story.findings.find((finding) => finding.server < run.servers); // not a client
+    this.server = wrong?.server ?? story.subject.servers.at(-1) ?? 0;
     this.call = null;
     this.why = false;
     this.step = -1;
@@ -93,7 +94,7 @@ class App {
     const moment = this.recording.moments.find((m) => m.event === event);
     this.exact = event;
     this.moment = moment ? moment.i : Math.max(0, partition(this.recording.moments, (m) => m.at > at) - 1);
-    this.server = server;
+    if (server < this.recording.servers) this.server = server; // and not a client
     this.call = null;
     this.near(at);
     this.show();

@@ -135,6 +135,11 @@ const RULES = [
   ["better_log", "votes go to logs at least as good (5.4.1)"], ["stored", "what is committed is on a majority (5.3)"],
   ["own_term", "counting commits entries of the own term only (5.4.2)"], ["persistence", "what was promised is on disk (Figure 2)"],
   ["in_order", "each index is applied once, in order (5.3)"], ["old_leader", "leaders of older terms are refused (5.1)"],
+  ["newer_term", "whoever learns of a newer term is in it (5.1)"], ["consistency", "entries are taken behind the one they follow (5.3)"],
+  ["followers", "what a leader believes of its followers is true (5.3)"], ["progress", "what a majority has is committed, and told (5.3)"],
+  ["compaction", "a snapshot takes the place of what it includes (7)"], ["elections", "elections when there is no leader, and only then (5.2)"],
+  ["speech", "leaders speak in time, and not too often"], ["locks", "no lock is held while something is waited for"],
+  ["clients", "operations are executed once, then answered (8)"],
 ];
 
 function drawRules(app) {
@@ -145,7 +150,7 @@ function drawRules(app) {
     const state = broken.length ? "✕" : app.recording.states.isKnown(0) ? "✓" : "?";
     list.append(make("li", broken.length ? "wrong" : "", make("time", "", ""), make("span", "who", state), make("span", "", text)));
     for (const finding of broken) {
-      const row = make("li", "", make("time", "", seconds(finding.at)), make("span", "who", `S${finding.server}`), make("span", "", finding.text));
+      const row = make("li", "", make("time", "", seconds(finding.at)), make("span", "who", app.recording.name(finding.server)), make("span", "", finding.text));
       row.addEventListener("click", () => app.goEvent(finding.event, finding.at, finding.server));
       list.append(row);
     }

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::model::{Call, Change, Mark, Micros, Role, Run, What};
+use crate::model::{Call, Change, Event, Mark, Micros, Role, Run, What};
 use crate::replay::Replay;
-use crate::rules::{Finding, findings};
+use crate::rules::{Act, Finding, findings};
 
 /// What a run came to, and what led to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -99,7 +99,7 @@ const SOON: Micros = 3_000;
 
 impl Subject {
     /// Finds `S3`, `T4` and `i7` in a sentence.
-    fn of(text: &str, servers: usize) -> Subject {
+    pub(crate) fn of(text: &str, servers: usize) -> Subject {
         let mut subject = Subject::default();
         for word in text.split(|c: char| !c.is_alphanumeric()) {
             let number = |prefix| word.strip_prefix(prefix)?.parse::<u64>().ok();
@@ -125,19 +125,23 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// A wrong step, and what led to it.
     fn wrong(&mut self, finding: &Finding) {
-        self.steps.insert(Step {
-            at: finding.at,
-            server: finding.server,
-            event: Some(finding.event),
-            call: None,
-            text: finding.text.clone(),
-            wrong: true,
-        });
-        self.events.insert(finding.event);
-        self.back(finding.event, finding.at, 4);
-        self.votes(finding.term, finding.at);
+        let Finding { at, server, event, term, .. } = *finding;
+        let text = finding.text.clone();
+        self.steps.insert(Step { at, server, event: Some(event), call: None, text, wrong: true });
+        if server >= self.run.servers {
+            return; // a client: what it does has its reasons within itself
+        }
+        if self.run.events.get(event).is_some_and(|event| event.server == Some(server)) {
+            self.events.insert(event);
+        }
+        self.back(server, at, 4);
+        // By what right it leads or follows, where that matters.
+        let of_terms = [Act::Vote, Act::Campaign, Act::Elected, Act::Term, Act::Commit, Act::Save];
+        if of_terms.contains(&finding.act) {
+            self.votes(term, at);
+        }
         if let Some(index) = finding.index {
-            self.entry(finding.server, index, finding.at);
+            self.entry(server, index, at);
         }
     }
 
@@ -212,7 +216,7 @@ impl Walk<'_> {
         let (first, last) = (found.first().copied(), found.last().copied());
         for number in found {
             self.event(number);
-            self.back(number, self.run.events[number].at, 1);
+            self.back_of(number, 1);
         }
         if let (Some(first), Some(last)) = (first, last) {
             self.crashes(&servers, first, last);
@@ -253,7 +257,7 @@ impl Walk<'_> {
         }
         for number in held.into_iter().chain(committed) {
             self.event(number);
-            self.back(number, self.run.events[number].at, 3);
+            self.back_of(number, 3);
         }
     }
 
@@ -282,9 +286,17 @@ impl Walk<'_> {
 
     /// From a change of state to the message that made the server change, to what its sender was in,
     /// and so on.
-    fn back(&mut self, event: usize, at: Micros, depth: usize) {
-        let Some(server) = self.run.events[event].server.filter(|_| depth > 0) else { return };
-        let Some((number, sender, sent)) = self.cause(server, at) else { return };
+    fn back_of(&mut self, event: usize, depth: usize) {
+        let Event { server, at, .. } = self.run.events[event];
+        if let Some(server) = server {
+            self.back(server, at, depth);
+        }
+    }
+
+    fn back(&mut self, server: usize, at: Micros, depth: usize) {
+        let Some((number, sender, sent)) = self.cause(server, at).filter(|_| depth > 0) else {
+            return;
+        };
         let call = &self.run.calls[number];
         let method = self.run.methods.get(call.method).map_or("?", String::as_str);
         let is_reply = sender == call.to;
@@ -303,9 +315,9 @@ impl Walk<'_> {
         let before = self.run.events.iter().enumerate().rev().find(|(_, event)| {
             event.server == Some(sender) && event.at <= sent && is_telling(&event.what)
         });
-        if let Some((number, event)) = before.filter(|_| new) {
+        if let Some((number, _)) = before.filter(|_| new) {
             self.event(number);
-            self.back(number, event.at, depth - 1);
+            self.back_of(number, depth - 1);
         }
     }
 

@@ -5,5 +5,6 @@
 mod common;
 mod handout;
 mod hidden;
+mod mistakes;
 mod newcomer;
 mod submit;

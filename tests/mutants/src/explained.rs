@@ -2,21 +2,20 @@
 
 use std::fmt::Write as _;
 
-use labrecord::Shrunk;
+use labrecord::{Record, Shrunk};
 
-use crate::explain::Explained;
 use crate::judge::Judgement;
 use crate::mutant::{Lab, Mutant};
 
 /// A wrong server, and its explanation or why there is none.
-pub(crate) type Row<'a> = (&'a Mutant, Result<(Explained, Judgement), String>);
+pub(crate) type Row<'a> = (&'a Mutant, Result<(Record, Judgement), String>);
 
 /// One line for one patch.
 pub(crate) fn line((mutant, explained): &Row) -> String {
     match explained {
-        Ok((explained, judgement)) => {
+        Ok((record, judgement)) => {
             let right = if judgement.is_right { "right" } else { "WRONG" };
-            let shrunk = explained.record.shrunk.as_ref();
+            let shrunk = record.shrunk.as_ref();
             let shrunk = shrunk.map_or_else(|| "not shrunk".to_owned(), ToString::to_string);
             let Judgement { points_at, text, .. } = judgement;
             let Mutant { step, by, .. } = mutant;
@@ -58,11 +57,10 @@ pub(crate) fn markdown(rows: &[Row]) -> String {
 
 fn cells((mutant, explained): &Row) -> String {
     let id = format!("[{}](wrong/{0}.patch)", mutant.id());
-    let (explained, judgement) = match explained {
+    let (record, judgement) = match explained {
         Ok(both) => both,
         Err(problem) => return format!("| {id} | **{problem}** | | | | | | |\n"),
     };
-    let record = &explained.record;
     let named = record.report.as_ref().map_or("", |report| &report.title);
     let before = record.broken_before.as_ref();
     let before = before.map_or(String::new(), |broken| format!("; before: {}", broken.title));
@@ -112,7 +110,7 @@ pub(crate) fn sums(rows: &[Row]) -> String {
         }
         let right = rows.iter().filter(|row| row.1.as_ref().is_ok_and(|(_, j)| j.is_right));
         let percent = 100 * right.clone().count() / rows.len();
-        let shrunk = rows.iter().filter_map(|row| row.1.as_ref().ok()?.0.record.shrunk.as_ref());
+        let shrunk = rows.iter().filter_map(|row| row.1.as_ref().ok()?.0.shrunk.as_ref());
         let minimal = shrunk.clone().filter(|shrunk| shrunk.minimal).count();
         let mut times: Vec<f64> = shrunk.map(|shrunk| shrunk.seconds).collect();
         times.sort_by(f64::total_cmp);

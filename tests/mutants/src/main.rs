@@ -185,32 +185,45 @@ fn explain_all(
 ) -> Result<bool, String> {
     let place = options.root.join("target/mutants");
     let archive = Archive(place.join("explained"));
-    let workshop = Workshop::new(place.join("job1"));
     let plan = Plan {
         runs: options.runs,
         limit: Duration::from_secs(options.limit),
         threads: 2,
         profile: &options.profile,
     };
-    let mut rows: Vec<Row> = Vec::new();
-    for mutant in chosen.iter().filter(|mutant| mutant.is_wrong()) {
+    let wrong: Vec<&Mutant> = chosen.iter().copied().filter(|mutant| mutant.is_wrong()).collect();
+    let explain = |mutant: &Mutant, workshop: &Workshop| {
         let key = sources.recording_key(mutant);
         let kept = archive.read(mutant, (!recorded).then_some(&key));
         let explained = match kept.filter(|_| !options.again) {
-            Some(kept) => Ok(kept),
-            None if recorded => Err("it was not recorded yet".to_owned()),
+            Some(kept) => kept,
+            None if recorded => return Err("it was not recorded yet".to_owned()),
             None => {
                 let known = table::read_any(&place.join(format!("results/{}.json", mutant.id())));
-                workshop.explain((mutant, &key), sources, known, plan, &archive)
+                workshop.explain((mutant, &key), sources, known, plan, &archive)?
             }
         };
-        let judged = explained.map(|explained| {
-            let judgement = judge::judge(mutant, &explained);
-            (explained, judgement)
-        });
-        rows.push((mutant, judged));
-        table::say(&explained::line(&rows[rows.len() - 1]));
-    }
+        let judgement = judge::judge(mutant, &explained);
+        Ok((explained.record, judgement))
+    };
+    let found = Mutex::new(BTreeMap::new());
+    let next = AtomicUsize::new(0);
+    #[expect(clippy::disallowed_methods, reason = "no simulation runs in this process")]
+    std::thread::scope(|scope| {
+        for job in 1..=options.jobs {
+            let (wrong, explain, found, next) = (&wrong, &explain, &found, &next);
+            let workshop = Workshop::new(place.join(format!("job{job}")));
+            scope.spawn(move || {
+                while let Some(mutant) = wrong.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let row = (*mutant, explain(mutant, &workshop));
+                    table::say(&explained::line(&row));
+                    found.lock().insert(mutant.id(), row);
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner();
+    let rows: Vec<Row> = wrong.iter().filter_map(|mutant| found.remove(&mutant.id())).collect();
     let sums = explained::sums(&rows);
     table::say(&format!("\n{sums}"));
     if options.only.is_empty() {

@@ -1,15 +1,16 @@
 //! The workspace's files: read once, hashed, and copied with a patch applied.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
+
+use grade::workspace::{self, Files};
 
 use crate::mutant::{Lab, Mutant, PatchError};
 
 /// Every text file of the workspace, by its path in it.
 pub(crate) struct Sources {
-    files: BTreeMap<String, String>,
+    files: Files,
 }
 
 /// Not copied: results of builds, and what no build reads.
@@ -31,8 +32,8 @@ const LAB_4: [&str; 4] =
 
 impl Sources {
     pub(crate) fn read(root: &Path) -> Result<Sources, String> {
-        let mut files = BTreeMap::new();
-        collect(root, "", &mut files)?;
+        let mut files = workspace::read(root).map_err(|e| format!("{e:#}"))?;
+        files.retain(|path, contents| !is_skipped(path) && str::from_utf8(contents).is_ok());
         if !files.contains_key("raft/src/lib.rs") {
             return Err(format!("{} is not the workspace", root.display()));
         }
@@ -54,8 +55,8 @@ impl Sources {
 
     fn key_of(&self, mutant: &Mutant, counts: impl Fn(&str) -> bool) -> String {
         let mut hasher = DefaultHasher::new();
-        for file in self.files.iter().filter(|(path, _)| counts(path)) {
-            file.hash(&mut hasher);
+        for path in self.files.keys().filter(|path| counts(path)) {
+            (path, self.text(path).unwrap_or_default()).hash(&mut hasher);
         }
         // The header may be reworded.
         let diff = mutant.text.split_once("\n--- ").map(|(_, diff)| diff);
@@ -65,33 +66,26 @@ impl Sources {
 
     /// The files that the patch changes, with their new contents.
     pub(crate) fn patched(&self, mutant: &Mutant) -> Result<BTreeMap<String, String>, PatchError> {
-        mutant.apply(|path| self.files.get(path).map(String::as_str))
+        mutant.apply(|path| self.text(path))
     }
 
-    /// Makes `copy` the workspace with the patch applied. Files that are as they should be keep
-    /// their times, so that only what changed is built again.
+    fn text(&self, path: &str) -> Option<&str> {
+        str::from_utf8(self.files.get(path)?).ok()
+    }
+
+    /// Makes `copy` the workspace with the patch applied.
     pub(crate) fn copy_patched(&self, mutant: &Mutant, copy: &Path) -> Result<(), String> {
         let patched = self.patched(mutant).map_err(|problem| problem.to_string())?;
-        let mut present = BTreeMap::new();
-        if copy.exists() {
-            collect(copy, "", &mut present)?;
-        }
-        for stale in present.keys().filter(|path| !self.files.contains_key(*path)) {
-            let path = copy.join(stale);
-            fs::remove_file(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        }
-        for (path, text) in &self.files {
-            let text = patched.get(path).unwrap_or(text);
-            if present.get(path) != Some(text) {
-                let path = copy.join(path);
-                let folder = path.parent().expect("a file is in a folder");
-                fs::create_dir_all(folder)
-                    .and_then(|()| fs::write(&path, text))
-                    .map_err(|e| format!("{}: {e}", path.display()))?;
-            }
-        }
-        Ok(())
+        let mut files = self.files.clone();
+        files.extend(patched.into_iter().map(|(path, text)| (path, text.into_bytes())));
+        workspace::write(&files, copy).map_err(|e| format!("{e:#}"))
     }
+}
+
+/// Is it in a folder that is not copied?
+fn is_skipped(path: &str) -> bool {
+    let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
+    folders.split('/').any(|name| SKIPPED.contains(&name))
 }
 
 /// Does this file have a part in what the graded tests of this lab do?
@@ -104,23 +98,6 @@ fn decides(path: &str, lab: Lab) -> bool {
     let tests_of_others = path.contains("/tests/") && !path.starts_with("tests/");
     let kind = Path::new(path).extension().is_some_and(|kind| kind != "md" && kind != "txt");
     kind && !not_built && !tests_of_others
-}
-
-fn collect(root: &Path, under: &str, files: &mut BTreeMap<String, String>) -> Result<(), String> {
-    let folder = root.join(under);
-    let entries = fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    for entry in entries.flatten() {
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        let path = if under.is_empty() { name.clone() } else { format!("{under}/{name}") };
-        if entry.path().is_dir() {
-            if !SKIPPED.contains(&name.as_str()) {
-                collect(root, &path, files)?;
-            }
-        } else if let Ok(text) = fs::read_to_string(entry.path()) {
-            files.insert(path, text);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

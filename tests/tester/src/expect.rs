@@ -28,6 +28,9 @@ pub const AGREEMENT: Duration = Duration::from_secs(10);
 /// How long a command that a leader took in may take to be applied.
 pub const COMMIT: Duration = Duration::from_secs(2);
 
+/// A call and its answer, on average, on a network that loses messages and makes others late.
+const SLOW_ROUND_TRIP: Duration = Duration::from_millis(500);
+
 /// When faults are over for a majority, it has so long to agree on a command: twice as long as anybody
 /// may still wait for an answer from the time of the faults, and an election or two.
 pub const PROGRESS: Duration = Duration::from_secs(30);
@@ -281,7 +284,8 @@ impl Cluster {
     /// which the dice of this name choose, is up and connected by a reliable network, and nothing
     /// changes any more. Whoever is not among them stays as it is: down or cut off for ever, or on the
     /// network that loses messages. The majority must elect a leader and agree on a command within
-    /// [`PROGRESS`]; faults that go on healing at random would hide that it cannot.
+    /// [`PROGRESS`] and the time for [`repairs`](Self::repairs), since its leader may be one of the others;
+    /// faults that go on healing at random would hide that it cannot.
     ///
     /// Afterwards the network is what it was, and these servers are still up and connected.
     pub fn expect_progress_of_a_majority(&self, name: &str) {
@@ -296,8 +300,16 @@ impl Cluster {
             self.connect(*server);
         }
         self.spare_links_among(majority, true);
-        self.agree(&self.command(), majority.len(), true, PROGRESS);
+        self.agree(&self.command(), majority.len(), true, PROGRESS + self.repairs());
         self.spare_links_among(majority, false);
+    }
+
+    /// How long it may take, on a network that is late and loses messages, until a follower's log is
+    /// the leader's: half a second an entry of the longest log. A leader may step back over what a
+    /// follower has too much one entry at a time, a round trip each (5.3).
+    pub fn repairs(&self) -> Duration {
+        let longest = self.checker().ask(|history| history.applied.longest_log());
+        SLOW_ROUND_TRIP * u32::try_from(longest.0).expect("logs are short")
     }
 
     /// Waits until so many servers that are up have applied this index, at most 31 s.

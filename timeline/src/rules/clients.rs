@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Call, Mark, Micros, Operation, Role, Run, What};
+use crate::model::{Call, Mark, Micros, Operation, Role, Run, Verdict, What};
 use crate::replay::Replay;
+use crate::why::Subject;
 
 use super::{Act, Finding, Rule};
 
@@ -29,8 +30,11 @@ pub(super) fn findings(run: &Run) -> Vec<Finding> {
         return Vec::new();
     };
     let mut clients = Clients::new(run);
+    clients.identities();
+    if verdict.title.contains("snapshot") || verdict.title.contains("log") {
+        clients.sizes(verdict);
+    }
     if verdict.kind == "safety" {
-        clients.identities();
         clients.contradiction();
     } else {
         clients.slow();
@@ -125,6 +129,32 @@ impl<'a> Clients<'a> {
         self.found.push(finding);
     }
 
+    /// A log or a snapshot that is too large, or should not be: the save that shows it.
+    fn sizes(&mut self, verdict: &Verdict) {
+        let named = Subject::of(&verdict.happened, self.run.servers);
+        let named = named
+            .servers
+            .first()
+            .or(Subject::of(&verdict.expected, self.run.servers).servers.first())
+            .copied();
+        let saves = self.run.events.iter().filter(|event| event.at <= verdict.at);
+        let last = saves.rev().find_map(|event| match event.what {
+            What::Saved { bytes, snapshot, .. }
+                if named.is_none_or(|named| event.server == Some(named)) =>
+            {
+                Some((event.at, event.server?, bytes, snapshot))
+            }
+            _ => None,
+        });
+        let Some((at, server, bytes, snapshot)) = last else { return };
+        let snapshot = match snapshot {
+            0 => "no snapshot".to_owned(),
+            size => format!("a snapshot of {size}"),
+        };
+        let text = format!("S{server} saves {bytes} bytes of Raft state, and {snapshot}");
+        self.add((at, server), (Rule::Compaction, Act::Snapshot), None, text);
+    }
+
     /// Two clients under one name.
     fn identities(&mut self) {
         let mut known: BTreeMap<String, usize> = BTreeMap::new();
@@ -172,18 +202,23 @@ impl<'a> Clients<'a> {
         let Some(culprit) = marked(Mark::Culprit).next() else { return };
         let (mut missing, twice): (Vec<_>, Vec<_>) =
             (marked(Mark::Missing).collect(), marked(Mark::Twice).collect());
-        if missing.is_empty() && twice.is_empty() {
-            // Writes that were over, and that the answer knows nothing of.
-            let over = |op: &&Operation| {
-                op.to.is_some_and(|to| to <= culprit.from) && !op.call.starts_with("get")
-            };
-            missing = marked(Mark::Against).filter(over).collect();
-        }
         for operation in missing.iter().chain([&culprit]) {
             self.returns(operation);
         }
         let Some(answer) = self.answer(culprit) else { return };
         self.local(culprit, answer);
+        if missing.is_empty() && twice.is_empty() && self.found.is_empty() {
+            // A write that was over, and that the answer knows nothing of.
+            let over = |op: &&Operation| {
+                op.to.is_some_and(|to| to <= culprit.from) && !op.call.starts_with("get")
+            };
+            let against: Vec<&Operation> = marked(Mark::Against).collect();
+            missing = against.into_iter().filter(over).collect();
+            missing.truncate(usize::from(missing.len() == 1));
+            if let Some(operation) = missing.first() {
+                self.returns(operation);
+            }
+        }
         for operation in twice.iter().take(1) {
             self.twice(operation, answer);
         }

@@ -66,22 +66,19 @@ pub(super) fn message(scene: &Scene, report: &mut Report, message: &Message) {
     }
     let of_log = message.method == Method::Append && memory.role == Role::Follower;
     let unsaved = if memory.term != disk.term {
-        format!("it is in T{} and has T{} on its disk", memory.term, disk.term)
+        format!("its term, T{}; there it is T{}", memory.term, disk.term)
     } else if let (Some(vote), true) = (memory.vote, memory.vote != disk.vote) {
-        let saved = disk.vote.map_or("none".to_owned(), |vote| format!("one for S{vote}"));
-        format!("its vote for S{vote} in T{} is not on its disk, which has {saved}", memory.term)
+        let there = disk.vote.map_or("none".to_owned(), |vote| format!("one for S{vote}"));
+        format!("its vote for S{vote} in T{}; there is {there}", memory.term)
     } else if message.method == Method::Install && disk.base.0 < memory.base.0 {
-        format!(
-            "it has the snapshot up to i{}, and one up to i{} on its disk",
-            memory.base.0, disk.base.0
-        )
+        format!("the snapshot up to i{}; there is one up to i{}", memory.base.0, disk.base.0)
     } else if of_log && memory.last() != disk.last() {
         let ((index, term), (on_disk, disk_term)) = (memory.last(), disk.last());
-        format!("its log ends with T{term}:i{index}, that on its disk with T{disk_term}:i{on_disk}")
+        format!("its log up to T{term}:i{index}; there it ends with T{disk_term}:i{on_disk}")
     } else {
         return;
     };
     let does = if asks { "asks" } else { "answers" };
-    let text = format!("S{server} {does} S{other} before it has saved: {unsaved}");
+    let text = format!("S{server} {does} S{other} by what is not on its disk: {unsaved}");
     report.add((Rule::Persistence, Act::Save), memory.term, None, text);
 }

@@ -80,7 +80,8 @@ pub(crate) fn record(
         history::add(&clients.history(), &commands, &mut run);
     }
     // Last, since others know events by their place.
-    for (server, since, until) in tape.views.lock().blocked(run.end) {
+    let blocked = tape.views.lock().blocked(run.end);
+    for (server, since, until) in blocked {
         let place = run.events.partition_point(|event| event.at <= since);
         let what = What::Closed { until };
         run.events.insert(place, Event { at: since, server: Some(server.0), task: None, what });

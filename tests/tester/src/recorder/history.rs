@@ -1,6 +1,6 @@
 //! What clients did, in which log entries that is, and in which order it took effect, if there is one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use linearize::models::{Kv, KvOp, KvOutput};
@@ -18,6 +18,7 @@ pub(super) fn add(history: &History<KvOp, KvOutput>, commands: &Commands, run: &
     let verdict = check(&Kv, history, Budget::default());
     let mut marks = BTreeMap::new();
     let mut orders: Vec<&[OpId]> = Vec::new();
+    let mut culprit = None;
     match &verdict {
         Verdict::Linearizable(proof) => orders.extend(proof.orders.values().map(Vec::as_slice)),
         Verdict::NotLinearizable(violation) => {
@@ -27,7 +28,7 @@ pub(super) fn add(history: &History<KvOp, KvOutput>, commands: &Commands, run: &
                 marks.insert(against.operation, Mark::Against);
             }
             marks.insert(violation.operation, Mark::Culprit);
-            compare(history, violation.operation, &mut marks);
+            culprit = Some(violation.operation);
         }
         Verdict::Unknown(undecided) => {
             run.gaps.push("Whether the clients' history is linearizable is not known.".to_owned());
@@ -36,6 +37,9 @@ pub(super) fn add(history: &History<KvOp, KvOutput>, commands: &Commands, run: &
     }
     let points = points(history, &orders);
     let entries = entries(history, commands);
+    if let Some(culprit) = culprit {
+        compare(history, culprit, &executed(&entries, run), &mut marks);
+    }
     name(history, &entries, commands, run);
     for (id, operation) in history.operations() {
         let (to, answer) = match &operation.outcome {
@@ -60,39 +64,83 @@ pub(super) fn add(history: &History<KvOp, KvOutput>, commands: &Commands, run: &
     }
 }
 
-/// What the answer of a get has twice, and what it lacks.
-fn compare(history: &History<KvOp, KvOutput>, culprit: OpId, marks: &mut BTreeMap<OpId, Mark>) {
-    let get = &history[culprit];
+/// The operations by the first of their entries that was applied: the order in which a right service
+/// executes them.
+fn executed(entries: &BTreeMap<OpId, Vec<(u64, u64)>>, run: &Run) -> Vec<OpId> {
+    let applied: BTreeSet<(u64, u64)> = run
+        .events
+        .iter()
+        .filter_map(|event| match event.what {
+            What::Applied { index, term, .. } => Some((index, term)),
+            _ => None,
+        })
+        .collect();
+    let first = |entries: &Vec<(u64, u64)>| entries.iter().copied().find(|e| applied.contains(e));
+    let mut order: Vec<(u64, OpId)> =
+        entries.iter().filter_map(|(id, entries)| Some((first(entries)?.0, *id))).collect();
+    order.sort_unstable();
+    order.into_iter().map(|(_, id)| id).collect()
+}
+
+/// The answer of a get beside what a right service would have had: the first write that it lacks, or has twice.
+/// If it is the value at some earlier time, it has neither.
+fn compare(
+    history: &History<KvOp, KvOutput>,
+    culprit: OpId,
+    executed: &[OpId],
+    marks: &mut BTreeMap<OpId, Mark>,
+) {
     let (KvOp::Get(key), Outcome::Returned { output: Some(KvOutput::Value(value)), .. }) =
-        (&get.op, &get.outcome)
+        (&history[culprit].op, &history[culprit].outcome)
     else {
         return;
     };
-    let puts = history
-        .operations()
-        .filter(|(_, operation)| matches!(&operation.op, KvOp::Put(other, _) if other == key));
-    let last_put = puts.map(|(_, put)| end(put)).max().unwrap_or_default();
-    for (id, operation) in history.operations() {
-        let KvOp::Append(other, piece) = &operation.op else { continue };
-        if other != key || piece.as_str().is_empty() {
+    let value = value.as_str();
+    // Writes to this key, each with the value that a right service has then, and the pieces of it.
+    let mut pieces: Vec<(OpId, &str)> = Vec::new();
+    let mut nearest: (usize, Vec<(OpId, &str)>) = (0, Vec::new());
+    for id in executed {
+        match &history[*id].op {
+            KvOp::Put(other, text) if other == key => pieces = vec![(*id, text.as_str())],
+            KvOp::Append(other, text) if other == key => pieces.push((*id, text.as_str())),
+            _ => continue,
+        }
+        let alike = alike(value, &pieces);
+        if alike == value.len()
+            && alike == pieces.iter().map(|(_, piece)| piece.len()).sum::<usize>()
+        {
+            return; // too old, and nothing else
+        }
+        if alike >= nearest.0 && alike > 0 {
+            nearest = (alike, pieces.clone());
+        }
+    }
+    let (mut rest, mut before) = (value, Vec::new());
+    for (id, piece) in nearest.1 {
+        if let Some(after) = rest.strip_prefix(piece) {
+            rest = after;
+            before.push((id, piece));
             continue;
         }
-        let times = value.as_str().matches(piece.as_str()).count();
-        let over = end(operation) < get.called.time && operation.called.time > last_put;
-        if times > 1 {
-            marks.insert(id, Mark::Twice);
-        } else if times == 0 && over {
-            marks.insert(id, Mark::Missing);
-        }
+        match before.iter().find(|(_, piece)| rest.starts_with(piece)) {
+            Some((twice, _)) => marks.insert(*twice, Mark::Twice),
+            None => marks.insert(id, Mark::Missing),
+        };
+        return;
+    }
+    if let Some((twice, _)) = before.iter().find(|(_, piece)| rest.starts_with(piece)) {
+        marks.insert(*twice, Mark::Twice);
     }
 }
 
-/// When an operation was over.
-fn end(operation: &linearize::Operation<KvOp, KvOutput>) -> Duration {
-    match operation.outcome {
-        Outcome::Returned { at, .. } | Outcome::Failed { at } => at.time,
-        Outcome::Open => Duration::MAX,
+/// How much of the value's beginning these pieces are.
+fn alike(value: &str, pieces: &[(OpId, &str)]) -> usize {
+    let mut rest = value;
+    for (_, piece) in pieces {
+        let Some(after) = rest.strip_prefix(piece) else { break };
+        rest = after;
     }
+    value.len() - rest.len()
 }
 
 /// The entries that each operation is in: those that contain what it writes, if nothing else writes
