@@ -109,7 +109,7 @@ class Lanes {
         c.moveTo(x, 16);
         c.lineTo(x, this.height);
         c.stroke();
-        const label = t >= 1e6 || step >= 1e5 ? seconds(t, Math.max(0, Math.min(6, 6 - Math.floor(Math.log10(step))))) : span(t);
+        const label = t >= 1e6 || step >= 1e5 ? seconds(t, Math.max(0, Math.min(6, 6 - Math.floor(Math.log10(step))))) : `${(t / 1e3).toFixed(Math.max(0, Math.min(3, 3 - Math.floor(Math.log10(step)))))} ms`;
         if (x > right + 6) {
           this.text(label, x + 3, row.y + 9, { size: 10.5, colour: colours.dim });
           right = x + 3 + c.measureText(label).width;

@@ -95,8 +95,8 @@ fn time(shrunk: &Shrunk) -> String {
 /// How many are right, and how long it took to shrink them.
 pub(crate) fn sums(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| | explained right | shrunk to the end | seconds: median | nine of ten within | most |\n\
-         | --- | --- | --- | --- | --- | --- |\n",
+        "| | explained right | not explained | shrunk to the end | seconds: median | nine of ten within | most |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     let lab = |lab: Option<Lab>| {
         let in_lab = |row: &&Row| lab.is_none_or(|lab| row.0.lab == lab);
@@ -109,7 +109,8 @@ pub(crate) fn sums(rows: &[Row]) -> String {
             continue;
         }
         let right = rows.iter().filter(|row| row.1.as_ref().is_ok_and(|(_, j)| j.is_right));
-        let percent = 100 * right.clone().count() / rows.len();
+        let explained = rows.iter().filter(|row| row.1.is_ok()).count();
+        let percent = 100 * right.clone().count() / explained.max(1);
         let shrunk = rows.iter().filter_map(|row| row.1.as_ref().ok()?.0.shrunk.as_ref());
         let minimal = shrunk.clone().filter(|shrunk| shrunk.minimal).count();
         let mut times: Vec<f64> = shrunk.map(|shrunk| shrunk.seconds).collect();
@@ -120,9 +121,9 @@ pub(crate) fn sums(rows: &[Row]) -> String {
         };
         let _ = writeln!(
             text,
-            "| {name} | {} of {} ({percent} %) | {minimal} of {} | {} | {} | {} |",
+            "| {name} | {} of {explained} ({percent} %) | {} | {minimal} of {} | {} | {} | {} |",
             right.count(),
-            rows.len(),
+            rows.len() - explained,
             times.len(),
             at(50),
             at(90),

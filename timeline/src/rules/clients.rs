@@ -254,8 +254,8 @@ impl<'a> Clients<'a> {
 
     /// Was it answered without asking anybody?
     fn local(&mut self, operation: &Operation, answer: Answer<'_>) {
-        if self.of(operation).len() != 1 {
-            return; // a retry may have been executed before
+        if self.of(operation).len() != 1 && !operation.call.starts_with("get") {
+            return; // the retry of a write that was done before
         }
         let Answer { server, came, left, .. } = answer;
         let others = self.run.calls.iter().filter(|call| {
@@ -441,10 +441,10 @@ impl<'a> Clients<'a> {
                     came + PATIENCE,
                     server,
                     format!(
-                        "S{server} was asked by {} at {:.6} s, and neither answers nor refuses for {} ms",
+                        "S{server} was asked by {} at {:.6} s, and neither answers nor refuses for {:.1} s",
                         name(client),
                         seconds(came),
-                        (left - came) / 1000
+                        seconds(left - came)
                     ),
                 )),
                 None => {}
