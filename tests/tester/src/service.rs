@@ -123,7 +123,13 @@ impl Service {
     /// From the task that applies, as the original does: a Raft that holds its lock while it sends
     /// on the apply channel is found out.
     fn take_snapshot(&self, index: LogIndex) {
-        let snapshot = self.checker.ask(|history| history.applied.snapshot_at(index));
+        let snapshot = self.checker.ask(|history| {
+            let is_known = index <= history.applied.highest();
+            is_known.then(|| history.applied.snapshot_at(index))
+        });
+        // Otherwise these are its last words: it has been crashed meanwhile, and what it applies counts
+        // no more.
+        let Some(snapshot) = snapshot else { return };
         self.recorder.snapshot(self.server, index);
         self.raft.snapshot(index, labgob::to_bytes(&snapshot));
 
