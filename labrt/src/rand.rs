@@ -78,11 +78,19 @@ impl Stream {
 ///
 /// Outside a simulation.
 pub fn stream(name: &str) -> Stream {
-    let seed = match mode() {
+    Stream::new(seed(), name)
+}
+
+/// The run's seed.
+///
+/// # Panics
+///
+/// Outside a simulation.
+pub fn seed() -> u64 {
+    match mode() {
         Mode::Real => real::seed(),
         Mode::Simulated | Mode::Peeking | Mode::Outside => kernel::with(|kernel| kernel.seed()),
-    };
-    Stream::new(seed, name)
+    }
 }
 
 /// A generator for lab code: that of the node this task works for.

@@ -235,10 +235,13 @@ pub(crate) fn visit<T>(node: NodeId, f: impl FnOnce() -> T) -> Result<T, NodeIsD
     if !entered {
         return Err(NodeIsDead);
     }
-    if kernel::with(|kernel| kernel.is_paused(node)) {
-        yield_now(); // and is picked again when the node goes on
-    }
-    let result = panic::catch_unwind(AssertUnwindSafe(f));
+    let visit = || {
+        if kernel::with(|kernel| kernel.is_paused(node)) {
+            yield_now(); // and is picked again when the node goes on, or is killed
+        }
+        f()
+    };
+    let result = panic::catch_unwind(AssertUnwindSafe(visit));
     let (depth, unwound) = kernel::with(|kernel| {
         let Some(task) = kernel.current_mut() else { return (0, false) };
         task.nodes.pop();

@@ -303,6 +303,20 @@ fn a_paused_node_stands_still_and_catches_up() {
     });
 }
 
+/// Whoever has come to see a node that stands still, and dies, goes on without it.
+#[test]
+fn a_visitor_outlives_a_paused_node() {
+    for_many_seeds(|| {
+        let node = Node::new("S1");
+        node.pause();
+        let visitor = node.clone();
+        let visit = thread::spawn(move || visitor.run(|| ()));
+        sleep(MS);
+        node.kill();
+        assert!(visit.join().unwrap().is_err());
+    });
+}
+
 #[test]
 fn a_fast_clock_gains_and_a_slow_one_loses() {
     for_many_seeds(|| {

@@ -39,4 +39,7 @@ mod tester;
 #[expect(clippy::unwrap_used, reason = "as above")]
 #[path = "lab/tester_kv.rs"]
 mod tester_kv;
+/// Campaigns in which the seed chooses the environment as well.
+#[path = "lab/torture.rs"]
+mod torture;
 // staff: to here

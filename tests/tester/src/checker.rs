@@ -26,6 +26,8 @@ pub struct Measures {
     pub found: parking_lot::Mutex<Option<(Duration, Failure)>>,
     /// What is to be said besides.
     pub remarks: parking_lot::Mutex<Vec<String>>,
+    /// What the story says of itself: what it chose, what it met.
+    pub notes: parking_lot::Mutex<Vec<String>>,
 }
 
 impl Measures {
@@ -36,6 +38,7 @@ impl Measures {
         }
         *self.found.lock() = None;
         self.remarks.lock().clear();
+        self.notes.lock().clear();
     }
 }
 

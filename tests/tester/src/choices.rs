@@ -55,9 +55,15 @@ pub enum Verb {
     Agree,
     /// An operation of a client of Lab 4.
     Operation,
+    /// A link works in one direction only, or all that lead from or to a server do.
+    OneWay,
+    /// All tasks of a server stand still.
+    Pause,
+    /// A server's clock runs fast or slow.
+    Drift,
 }
 
-const VERBS: [(Verb, &str); 13] = [
+const VERBS: [(Verb, &str); 16] = [
     (Verb::Crash, "crash"),
     (Verb::Restart, "restart"),
     (Verb::Strike, "strike"),
@@ -71,6 +77,9 @@ const VERBS: [(Verb, &str); 13] = [
     (Verb::Start, "start"),
     (Verb::Agree, "agree"),
     (Verb::Operation, "operation"),
+    (Verb::OneWay, "one-way"),
+    (Verb::Pause, "pause"),
+    (Verb::Drift, "drift"),
 ];
 
 impl Verb {

@@ -1,7 +1,7 @@
 //! A cluster of Raft servers, and the verbs that act on it. What checks is in [`crate::expect`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use kvraft::KvServer;
 use labgob::Bytes;
@@ -19,7 +19,7 @@ use crate::inspect::{self, Care, Sight};
 use crate::log;
 use crate::recorder::Recorder;
 use crate::report::Failure;
-use crate::service::Service;
+use crate::service::{Habits, Service};
 use crate::stall::{Stall, Stalls};
 use crate::task;
 use crate::text::{at, command as show, span};
@@ -115,6 +115,7 @@ struct Shared {
     recorder: Recorder,
     choices: Arc<Choices>,
     standing: Standing,
+    habits: Arc<OnceLock<Box<dyn Habits>>>,
 }
 
 /// Who runs, and who is down only in the story. Not behind the lock of the servers: to look at it
@@ -230,6 +231,7 @@ impl Cluster {
                 recorder: recorder.clone(),
                 choices,
                 standing: Standing::default(),
+                habits: Arc::default(),
             }),
         };
         recorder.watch_network(&cluster.shared.network);
@@ -506,6 +508,15 @@ impl Cluster {
         &self.shared.network
     }
 
+    /// From now on servers and their services do this besides. To be called once.
+    pub(crate) fn set_habits(&self, habits: Box<dyn Habits>) {
+        assert!(self.shared.habits.set(habits).is_ok(), "habits are for ever");
+    }
+
+    pub(crate) fn measures(&self) -> &Arc<Measures> {
+        &self.shared.measures
+    }
+
     pub(crate) fn recorder(&self) -> &Recorder {
         &self.shared.recorder
     }
@@ -606,6 +617,13 @@ impl Cluster {
         self.revive(server);
     }
 
+    /// Starts a server again if it is down.
+    pub(crate) fn restart_if_down(&self, server: ServerId) {
+        if !self.is_up(server) {
+            self.restart(server);
+        }
+    }
+
     /// The same for a server that is dead already, so that there is nothing to choose.
     pub(crate) fn revive(&self, server: ServerId) {
         self.end(server);
@@ -621,6 +639,9 @@ impl Cluster {
             self.servers().map(|peer| shared.network.end(&node, &peer.to_string())).collect();
         let persister = self.persister(server);
         let incarnation = node.incarnation();
+        if let Some(habits) = shared.habits.get() {
+            habits.starts(server, &node);
+        }
         shared.recorder.started(server);
         shared.checker.tell(|history, now| {
             history.elections.started(server, incarnation);
@@ -680,6 +701,7 @@ impl Cluster {
             recorder: shared.recorder.clone(),
             stalls: Arc::clone(&shared.stalls),
             takes_snapshots,
+            habits: Arc::clone(&shared.habits),
         };
         task::start("service", move || service.run(&applies));
         raft
@@ -829,6 +851,11 @@ impl Cluster {
     /// Is time virtual? If not, what needs many elections or long silences is better left out.
     pub fn time_is_free(&self) -> bool {
         sim::active()
+    }
+
+    /// The seed of the run.
+    pub(crate) fn seed(&self) -> u64 {
+        rand::seed()
     }
 
     /// The choices of the test that go by this name: the seed and the name decide them.

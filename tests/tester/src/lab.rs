@@ -48,6 +48,8 @@ pub struct Lab {
     time_limit: Duration,
     ignored: bool,
     no_locked_calls: bool,
+    /// What the seed makes of the cluster, if that is for it to choose.
+    setup_of: Option<fn(Seed) -> Setup>,
     /// Where it is written.
     place: &'static Location<'static>,
 }
@@ -70,6 +72,7 @@ impl Lab {
             time_limit: Lab::TIME_LIMIT,
             ignored: false,
             no_locked_calls: false,
+            setup_of: None,
             place: Location::caller(),
         }
     }
@@ -106,6 +109,17 @@ impl Lab {
     /// below the report of a test that failed for another reason.)
     pub const fn no_locked_calls(self) -> Lab {
         Lab { no_locked_calls: true, ..self }
+    }
+
+    /// The seed chooses what the cluster is made of.
+    pub(crate) const fn setup_by_seed(self, setup_of: fn(Seed) -> Setup) -> Lab {
+        Lab { setup_of: Some(setup_of), ..self }
+    }
+
+    /// This test as it is on this seed.
+    fn on(self, seed: Seed, test: &Test) -> (Lab, Test) {
+        let setup = self.setup_of.map_or(self.setup, |setup_of| setup_of(seed));
+        (Lab { setup, ..self }, Test { setup, ..test.clone() })
     }
 
     /// The test is marked `#[ignore]`, so the command that repeats it must ask for that.
@@ -188,6 +202,11 @@ impl Lab {
 
     /// Runs it on a seed. If it fails, there is a closer look at it.
     fn run_seed(self, test: &Test, seed: Seed, settings: &Settings) -> Record {
+        let (lab, test) = self.on(seed, test);
+        lab.run_seed_on(&test, seed, settings)
+    }
+
+    fn run_seed_on(self, test: &Test, seed: Seed, settings: &Settings) -> Record {
         let again = self.again(&test.name, &format!("LAB_SEED={seed}"), settings.engine);
         let how = How::usual(settings);
         let run = self.run_once(test, seed, &how);
@@ -220,13 +239,14 @@ impl Lab {
             ));
         }
         let how = How { kept: replay.kept, ..How::usual(settings) };
-        let run = self.run_once(test, replay.seed, &how);
+        let (lab, test) = self.on(replay.seed, test);
+        let run = lab.run_once(&test, replay.seed, &how);
         let which = format!("LAB_REPLAY={}", file.display());
         let again = self.again(&test.name, &which, settings.engine);
         // Beside that of the whole run.
-        let timeline = draw(test, replay.seed, &how, &run, &again)
+        let timeline = draw(&test, replay.seed, &how, &run, &again)
             .map(|timeline| Attachment { ending: "replay.html", ..timeline });
-        let record = self.record(test, replay.seed, &run, again, timeline.as_ref());
+        let record = lab.record(&test, replay.seed, &run, again, timeline.as_ref());
         keep(&record, settings);
         self.say(&record);
         if run.failure.is_some() {
@@ -281,7 +301,12 @@ impl Lab {
             commands: measures.commands.load(Ordering::Relaxed),
             switches: report.switches,
             trace: format!("{:016x}", report.trace_hash),
-            warnings: [report.warnings.as_slice(), &measures.remarks.lock()].concat(),
+            warnings: [
+                report.warnings.as_slice(),
+                &measures.remarks.lock(),
+                &measures.notes.lock(),
+            ]
+            .concat(),
             artefacts: artefacts::write(&test.name, seed, attachments.chain(timeline)),
             broken_before: None,
             shrunk: None,

@@ -70,6 +70,7 @@ mod supervisor;
 mod task;
 pub mod text;
 pub mod topics;
+pub mod torture;
 pub mod unwritten;
 pub mod views;
 mod watch;

@@ -1,6 +1,6 @@
 //! The tester's own service: takes what a server applies, has it checked, and takes snapshots.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use labgob::Bytes;
 use labrt::channel::Receiver;
@@ -30,6 +30,25 @@ pub fn takes_snapshot_at(server: ServerId, index: LogIndex) -> bool {
 /// So long after `snapshot()` returned, the snapshot must be in the persister.
 pub(crate) const SNAPSHOT_SAVED_WITHIN: Duration = Duration::from_millis(100);
 
+/// What a test has servers and their services do besides.
+pub(crate) trait Habits: Send + Sync {
+    /// A server starts, on this node.
+    fn starts(&self, server: ServerId, node: &Node);
+
+    /// The service has taken this, and has done nothing about it yet. It is called on the server's
+    /// node, and may end that.
+    fn takes(&self, server: ServerId, message: &ApplyMsg);
+
+    /// A command was applied, as the checker has it. As [`takes`](Self::takes).
+    fn applied(&self, server: ServerId, id: EntryId, command: &Bytes);
+
+    /// Does this server take a snapshot now? In place of [`takes_snapshot_at`].
+    fn takes_snapshot_at(&self, server: ServerId, index: LogIndex) -> bool;
+
+    /// Servers may stand still, so that nothing can be said of how soon something is saved.
+    fn excuses(&self) -> bool;
+}
+
 /// The service of one incarnation of one server.
 pub(crate) struct Service {
     pub(crate) server: ServerId,
@@ -42,6 +61,7 @@ pub(crate) struct Service {
     pub(crate) recorder: Recorder,
     pub(crate) stalls: Arc<Stalls>,
     pub(crate) takes_snapshots: bool,
+    pub(crate) habits: Arc<OnceLock<Box<dyn Habits>>>,
 }
 
 impl Service {
@@ -50,6 +70,9 @@ impl Service {
     pub(crate) fn run(&self, applies: &Receiver<ApplyMsg>) {
         while let Ok(message) = applies.recv() {
             self.stalls.wait(self.server);
+            if let Some(habits) = self.habits.get() {
+                habits.takes(self.server, &message);
+            }
             match message {
                 ApplyMsg::Command { index, term, command } => {
                     self.command(EntryId { term, index }, &Bytes::from(command));
@@ -68,7 +91,15 @@ impl Service {
         self.checker.tell_all(|history, now| {
             history.applied.command(server, incarnation, id, command, now)
         });
-        if self.takes_snapshots && takes_snapshot_at(self.server, id.index) {
+        let habits = self.habits.get();
+        if let Some(habits) = habits {
+            habits.applied(server, id, command);
+        }
+        let now = habits.map_or_else(
+            || takes_snapshot_at(server, id.index),
+            |habits| habits.takes_snapshot_at(server, id.index),
+        );
+        if self.takes_snapshots && now {
             self.take_snapshot(id.index);
         }
     }
@@ -92,10 +123,19 @@ impl Service {
     /// From the task that applies, as the original does: a Raft that holds its lock while it sends
     /// on the apply channel is found out.
     fn take_snapshot(&self, index: LogIndex) {
-        let snapshot = self.checker.ask(|history| history.applied.snapshot_at(index));
+        let snapshot = self.checker.ask(|history| {
+            let is_known = index <= history.applied.highest();
+            is_known.then(|| history.applied.snapshot_at(index))
+        });
+        // Otherwise these are its last words: it has been crashed meanwhile, and what it applies counts
+        // no more.
+        let Some(snapshot) = snapshot else { return };
         self.recorder.snapshot(self.server, index);
         self.raft.snapshot(index, labgob::to_bytes(&snapshot));
 
+        if self.habits.get().is_some_and(|habits| habits.excuses()) {
+            return;
+        }
         // A crash may come at any time, and the log before the snapshot is gone: so it must be
         // saved soon even if nothing else happens.
         let (server, node, tester) = (self.server, self.node.clone(), self.tester.clone());

@@ -1,0 +1,161 @@
+//! The campaign over Raft.
+
+use labrpc::Conditions;
+use labrt::rand::{Rng, stream};
+use labrt::time::{self, Duration};
+use raftapi::ServerId;
+use rand::RngExt as _;
+
+use super::coverage::{Coverage, Met};
+use super::environment::{Environment, RAFT};
+use super::storm::{Storm, try_disks};
+use crate::cluster::{Cluster, UNRELIABLE};
+use crate::expect::PROGRESS;
+use crate::log;
+use crate::report::Failure;
+use crate::text::at;
+use labrt::sim;
+
+/// Messages of the time of the faults arrive by then.
+const OLD_MESSAGES: Duration = Duration::from_secs(9);
+
+/// Silence that is looked at.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// Runs it.
+pub fn raft(cluster: &Cluster) {
+    let environment = Environment::draw(cluster.seed(), RAFT);
+    announce(cluster, &environment);
+    let storm = Storm::gather(cluster, environment.clone());
+    if cluster.time_is_free() {
+        storm.begin();
+        for n in 0..environment.clients {
+            storm.start(&format!("client {n}"), client);
+        }
+        cluster.sleep(environment.length);
+    }
+    storm.end();
+    a_majority_goes_on(cluster);
+    everybody_goes_on(cluster, &environment);
+    conclude(cluster, &storm);
+}
+
+/// One block, for the log and for the report of a failure.
+pub(super) fn announce(cluster: &Cluster, environment: &Environment) {
+    tracing::info!(target: log::TEST, "{environment}");
+    cluster.measures().notes.lock().push(environment.to_string());
+}
+
+/// Gives commands, in bursts, to whoever believes to lead.
+fn client(storm: &Storm, dice: &mut Rng) {
+    let Environment {
+        commands, burst, between_bursts, command_bytes, all_leaders, clients, ..
+    } = storm.shared.environment.clone();
+    let mut left = commands / clients;
+    while left > 0 && storm.sleep(between_bursts.mul_f64(dice.random_range(0.0..2.0))) {
+        for _ in 0..burst.min(left) {
+            left -= 1;
+            let command = if command_bytes == 0 {
+                storm.cluster.command()
+            } else {
+                storm.cluster.command_of(dice.random_range(1..=command_bytes))
+            };
+            let mut takers = storm.leaders();
+            if takers.is_empty() {
+                let anybody = ServerId(dice.random_range(0..storm.cluster.len()));
+                takers.push((raftapi::Term(0), anybody));
+            } else if !all_leaders {
+                takers = takers.into_iter().max().into_iter().collect();
+            }
+            for (_, server) in takers {
+                if storm.shared.enter(server) {
+                    let taken = storm.cluster.start(server, &command);
+                    storm.shared.leave(server);
+                    storm.shared.coverage.met_times(Met::CommandsTaken, u64::from(taken.is_some()));
+                }
+            }
+        }
+    }
+}
+
+/// The second phase. The others are down, or cut off, or on a network that loses messages.
+fn a_majority_goes_on(cluster: &Cluster) {
+    let mut dice = cluster.dice("torture/the others");
+    cluster.set_conditions(if dice.random_bool(0.5) { UNRELIABLE } else { Conditions::reliable() });
+    for server in cluster.servers() {
+        match dice.random_range(0..3) {
+            0 => cluster.crash(server),
+            1 => cluster.disconnect(server),
+            _ => {}
+        }
+    }
+    cluster.expect_progress_of_a_majority("torture/majority");
+}
+
+/// And then all of them: nobody is left behind, no log is longer than it need be, and there is silence
+/// when there is nothing to do.
+fn everybody_goes_on(cluster: &Cluster, environment: &Environment) {
+    cluster.set_conditions(Conditions::reliable());
+    for server in cluster.servers() {
+        cluster.restart_if_down(server);
+        cluster.connect(server);
+    }
+    let last = cluster.expect_agreement_on(&cluster.command(), cluster.len(), PROGRESS);
+    cluster.expect_applied(last, cluster.len());
+    time::sleep(OLD_MESSAGES);
+    if cluster.time_is_free() {
+        cluster.expect_idle(SILENCE);
+    }
+    expect_short_logs(cluster, environment);
+    let last = cluster.checker().ask(|history| {
+        let index = history.applied.highest();
+        let first = history.applied.first(index)?;
+        let id = raftapi::EntryId { term: history.applied.term_at(index)?, index };
+        Some((first.0, id, history.applied.at(index)?.clone()))
+    });
+    if let Some((server, id, command)) = last {
+        let dice = stream("torture/disks at the end");
+        try_disks(cluster, &Coverage::default(), server, id, Some(&command), dice);
+    }
+}
+
+/// A server keeps what came after its last snapshot, and perhaps a little before.
+fn expect_short_logs(cluster: &Cluster, environment: &Environment) {
+    const ENTRY: usize = 100;
+    const HEADER: usize = 1000;
+    const SPARE: u64 = 20;
+    let Some(intervals) = &environment.snapshots else { return };
+    for (server, interval) in cluster.servers().zip(intervals) {
+        let entries = usize::try_from(2 * interval + SPARE).unwrap_or(usize::MAX);
+        let most = HEADER + entries * (ENTRY + environment.command_bytes);
+        let found = cluster.persister(server).raft_state_size();
+        if found > most && cluster.is_as_told() {
+            Failure::budget("a log that snapshots do not shorten")
+                .expected(format!(
+                    "when all is applied, a server that takes a snapshot every {interval} entries has saved \
+                     {most} bytes of Raft state at most (Raft 7)"
+                ))
+                .happened(format!("{server} has saved {found}, {}", at(sim::elapsed())))
+                .look_at("what snapshot() and InstallSnapshot leave of the log")
+                .raise();
+        }
+    }
+}
+
+/// What was met, for the record.
+pub(super) fn conclude(cluster: &Cluster, storm: &Storm) {
+    let coverage = &storm.shared.coverage;
+    let (leaders, newest, applied) = cluster.checker().ask(|history| {
+        (
+            history.elections.leaders().len() as u64,
+            history.elections.newest_term().0,
+            history.applied.highest().0,
+        )
+    });
+    coverage.met_times(Met::Leaders, leaders);
+    coverage.met_times(Met::TermsWithoutLeader, newest.saturating_sub(leaders));
+    let taken = coverage.count(Met::CommandsTaken);
+    coverage.met_times(Met::CommandsLost, taken.saturating_sub(applied));
+    tracing::info!(target: log::TEST, "{coverage}");
+    cluster.measures().notes.lock().push(coverage.to_string());
+}

@@ -1,0 +1,622 @@
+//! The first phase: what befalls servers and links, until it is over and everything is mended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use labgob::Bytes;
+use labrpc::{Conditions, NetEvent, NetEventKind};
+use labrt::channel::{self, Sender};
+use labrt::node::Node;
+use labrt::rand::{Rng, Stream, stream};
+use labrt::sync::Mutex;
+use labrt::thread::JoinHandle;
+use labrt::time::{self, Duration, Instant};
+use labrt::{event, sim, thread};
+use raftapi::{ApplyMsg, EntryId, LogIndex, ServerId, Term};
+use rand::RngExt as _;
+
+use super::coverage::{Coverage, Met};
+use super::durability::{self, Trial};
+use super::environment::{Environment, Every, SLOW_SAVE};
+use crate::choices::Verb;
+use crate::cluster::{Cluster, WeakCluster};
+use crate::log;
+use crate::nemesis::server;
+use crate::service::Habits;
+use crate::task;
+
+/// So many majorities are started from their disks in one run, at most: each takes a few milliseconds.
+const TRIALS: u64 = 24;
+
+/// Of the entries applied for the first time such a part is looked for on disks.
+const TRIED: f64 = 0.12;
+
+/// What befalls a cluster.
+#[derive(Clone)]
+pub(crate) struct Storm {
+    pub(crate) cluster: Cluster,
+    pub(crate) shared: Arc<Shared>,
+    tasks: Arc<parking_lot::Mutex<Vec<JoinHandle<()>>>>,
+}
+
+/// What all that strikes has in common. It does not keep the cluster.
+pub(crate) struct Shared {
+    pub(crate) environment: Environment,
+    pub(crate) coverage: Coverage,
+    over: AtomicBool,
+    /// Held by whoever ends, starts or stops a server: one at a time.
+    hands: Mutex<()>,
+    /// For each server, how many callers are in it, and whether it stands still.
+    gates: parking_lot::Mutex<Vec<(u32, bool)>>,
+    victims: Sender<ServerId>,
+}
+
+impl Shared {
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// The running task is one of this server's, and ends right here with all others of it; the
+    /// server restarts at once.
+    fn strike_here(&self, server: ServerId, met: Met) {
+        self.coverage.met(met);
+        tracing::info!(target: log::FAULT, "strike {server}: {met:?}");
+        let victims = self.victims.clone();
+        event::after(Duration::ZERO, move || {
+            let _ = victims.send(server);
+        });
+        Node::current().kill();
+    }
+
+    /// The same for a server that need not be running at this instant.
+    fn strike(&self, cluster: &Cluster, server: ServerId, met: Met) {
+        let Some(Some((node, ..))) = sim::observe(|| cluster.running(server)) else { return };
+        self.coverage.met(met);
+        tracing::info!(target: log::FAULT, "strike {server}: {met:?}");
+        node.pause(); // it does nothing more
+        let victims = self.victims.clone();
+        event::after(Duration::ZERO, move || {
+            node.kill();
+            let _ = victims.send(server);
+        });
+    }
+}
+
+impl Storm {
+    /// Nothing befalls the cluster yet; but clocks run, and services behave, as the environment has it.
+    pub(crate) fn gather(cluster: &Cluster, environment: Environment) -> Storm {
+        let (victims, next_victim) = channel::unbounded();
+        let shared = Arc::new(Shared {
+            gates: parking_lot::Mutex::new(vec![(0, false); environment.servers]),
+            environment,
+            coverage: Coverage::default(),
+            over: AtomicBool::new(false),
+            hands: Mutex::new(()),
+            victims,
+        });
+        let storm = Storm { cluster: cluster.clone(), shared, tasks: Arc::default() };
+        let restarting = storm.clone();
+        task::start("torture: restarts", move || {
+            for victim in next_victim {
+                restarting.bring_back(victim);
+            }
+        });
+        storm.watch();
+        cluster.set_habits(Box::new(Torturer {
+            cluster: cluster.downgrade(),
+            shared: Arc::clone(&storm.shared),
+            tried: stream("torture/disks"),
+            crash: stream("torture/crash at applies"),
+        }));
+        storm
+    }
+
+    /// Counts what messages and servers meet.
+    fn watch(&self) {
+        let (cluster, shared) = (self.cluster.downgrade(), Arc::clone(&self.shared));
+        let logs: parking_lot::Mutex<Vec<Option<(u32, LogIndex, Term)>>> =
+            parking_lot::Mutex::new(vec![None; self.cluster.len()]);
+        self.cluster.network().observe(move |event| {
+            let met = match event.kind {
+                NetEventKind::RequestDuplicated => Met::Duplicates,
+                NetEventKind::RequestLate => Met::LateRequests,
+                NetEventKind::ReplyLate => Met::LateReplies,
+                NetEventKind::ReplySent => {
+                    if let Some(who) = server(event.to)
+                        && let Some(cluster) = cluster.upgrade()
+                    {
+                        count_conflicts(&cluster, who, &shared.coverage, &mut logs.lock());
+                    }
+                    return;
+                }
+                _ => return,
+            };
+            shared.coverage.met(met);
+        });
+    }
+
+    /// It begins.
+    pub(crate) fn begin(&self) {
+        let Environment { crashes, partitions, pauses, stalls, conditions, .. } =
+            self.shared.environment.clone();
+        self.cluster.set_conditions(conditions);
+        for server in self.cluster.servers() {
+            self.drift(server);
+            self.strike_at_saves(server);
+        }
+        self.strike_at_messages();
+        if let Some(every) = crashes.any_time {
+            for n in 0..self.cluster.len() / 2 {
+                self.start(&format!("crashes {n}"), move |storm, dice| storm.crash(every, dice));
+            }
+        }
+        if let Some(every) = partitions.halves {
+            self.start("partitions", move |storm, dice| storm.part(every, dice));
+        }
+        if let Some(every) = partitions.one_way {
+            self.start("one-way links", move |storm, dice| storm.one_way(every, dice));
+        }
+        if let Some(every) = partitions.flapping {
+            self.start("flapping links", move |storm, dice| storm.flap(every, dice));
+        }
+        if let Some(every) = pauses {
+            self.start("pauses", move |storm, dice| storm.pause(every, dice));
+        }
+        if let Some(every) = stalls {
+            self.start("stalls", move |storm, dice| storm.stall(every, dice));
+        }
+    }
+
+    /// A task that goes on until the storm is over.
+    pub(crate) fn start(&self, name: &str, run: impl FnOnce(&Storm, &mut Rng) + Send + 'static) {
+        let (storm, mut dice) = (self.clone(), self.cluster.dice(&format!("torture/{name}")));
+        let task = thread::Builder::new().name(format!("tester: torture: {name}"));
+        let task = task.spawn(move || run(&storm, &mut dice));
+        self.tasks.lock().push(task.expect("a simulation can start a task"));
+    }
+
+    /// It is over: links work, clocks are right, everybody is up and connected. Messages that are
+    /// late come when they come.
+    pub(crate) fn end(&self) {
+        self.shared.over.store(true, Ordering::Relaxed);
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            task.join().expect("whatever goes wrong ends the run");
+        }
+        let _hands = self.shared.hands.lock();
+        let cluster = &self.cluster;
+        cluster.heal();
+        cluster.set_conditions(Conditions::reliable());
+        for server in cluster.servers() {
+            self.shared.gates.lock()[server.0].1 = false;
+            match cluster.running(server) {
+                Some((node, ..)) if node.is_alive() => {
+                    node.set_clock_rate(1.0);
+                    node.resume();
+                }
+                _ => cluster.revive(server),
+            }
+            cluster.restart_if_down(server);
+            cluster.connect(server);
+        }
+    }
+
+    // ---- servers ----
+
+    fn drift(&self, server: ServerId) {
+        let rate = self.shared.environment.clocks[server.0];
+        if (rate - 1.0).abs() > f64::EPSILON
+            && let Some((node, ..)) = self.cluster.running(server)
+            && self.cluster.choices().fault(Verb::Drift, || format!("{server} at {rate:.2}"))
+        {
+            node.set_clock_rate(rate);
+        }
+    }
+
+    /// Whoever has just saved something crashes, or takes its time.
+    fn strike_at_saves(&self, server: ServerId) {
+        let (crash, slow) =
+            (self.shared.environment.crashes.at_save, self.shared.environment.slow_saves);
+        if crash == 0.0 && slow == 0.0 {
+            return;
+        }
+        let (shared, choices) = (Arc::clone(&self.shared), Arc::clone(self.cluster.choices()));
+        let fate = stream(&format!("torture/saves of {server}"));
+        self.cluster.persister(server).on_save(move |disk| {
+            if shared.is_over() {
+                return;
+            }
+            let mut dice = fate.at(disk.saves());
+            let (crashes, is_slow) = (dice.random_bool(crash), dice.random_bool(slow));
+            if crashes && choices.fault(Verb::Strike, || format!("{server}, at a save")) {
+                shared.strike_here(server, Met::CrashesAtSave);
+            } else if is_slow && choices.fault(Verb::Pause, || format!("{server}, at a save")) {
+                shared.coverage.met(Met::SlowSaves);
+                let node = Node::current();
+                node.pause();
+                event::after(SLOW_SAVE.mul_f64(dice.random()), move || node.resume());
+            }
+        });
+    }
+
+    /// Whoever has just sent a request crashes; or whose reply has just been delivered.
+    fn strike_at_messages(&self) {
+        let crashes = self.shared.environment.crashes;
+        let (cluster, shared) = (self.cluster.downgrade(), Arc::clone(&self.shared));
+        let (sends, replies) =
+            (stream("torture/crash at sends"), stream("torture/crash at replies"));
+        let strikes = move |cluster: &Cluster, event: &NetEvent<'_>| {
+            let (name, fate, probability, met) = match event.kind {
+                NetEventKind::RequestSent => {
+                    (event.from, sends, crashes.at_send, Met::CrashesAtSend)
+                }
+                NetEventKind::ReplyDelivered => {
+                    (event.to, replies, crashes.at_reply, Met::CrashesAtReply)
+                }
+                _ => return,
+            };
+            if fate.at(event.call).random_bool(probability)
+                && let Some(victim) = server(name)
+                && cluster.choices().fault(Verb::Strike, || format!("{victim}, {met:?}"))
+            {
+                shared.strike(cluster, victim, met);
+            }
+        };
+        let is_over = {
+            let shared = Arc::clone(&self.shared);
+            move || shared.is_over()
+        };
+        self.cluster.network().observe(move |event| {
+            if !is_over()
+                && let Some(cluster) = cluster.upgrade()
+            {
+                strikes(&cluster, event);
+            }
+        });
+    }
+
+    /// A server that a strike has ended starts again.
+    fn bring_back(&self, victim: ServerId) {
+        let _hands = self.shared.hands.lock();
+        let is_dead = self.cluster.running(victim).is_some_and(|(node, ..)| !node.is_alive());
+        if is_dead {
+            let connected = self.cluster.is_connected(victim);
+            self.cluster.revive(victim);
+            if connected {
+                self.cluster.connect(victim);
+            }
+        }
+    }
+
+    /// One server after the other crashes, and comes back.
+    fn crash(&self, every: Every, dice: &mut Rng) {
+        while self.sleep(around(every.interval, dice)) {
+            let victim = self.victim(self.shared.environment.crashes.leader, dice);
+            {
+                let _hands = self.shared.hands.lock();
+                if !self.cluster.is_up(victim) {
+                    continue;
+                }
+                if let Some((node, ..)) = self.cluster.running(victim) {
+                    node.resume(); // to be told of its end
+                }
+                self.shared.coverage.met(Met::CrashesAnyTime);
+                self.cluster.crash(victim);
+            }
+            self.sleep(up_to(every.length, dice));
+            let _hands = self.shared.hands.lock();
+            self.cluster.restart_if_down(victim);
+            self.cluster.connect(victim);
+        }
+    }
+
+    fn pause(&self, every: Every, dice: &mut Rng) {
+        while self.sleep(around(every.interval, dice)) {
+            let victim = self.victim(0.5, dice);
+            if !self.cluster.choices().fault(Verb::Pause, || victim.to_string()) {
+                continue;
+            }
+            // Nobody may be kept waiting in it: start() has to return at once.
+            while !self.shared.close(victim) {
+                time::sleep(Duration::from_micros(500));
+            }
+            let node = {
+                let _hands = self.shared.hands.lock();
+                self.cluster.running(victim).map(|(node, ..)| node).filter(Node::is_alive)
+            };
+            if let Some(node) = node {
+                self.shared.coverage.met(Met::Pauses);
+                tracing::info!(target: log::FAULT, "{victim} stands still");
+                node.pause();
+                self.sleep(up_to(every.length, dice));
+                tracing::info!(target: log::FAULT, "{victim} goes on");
+                node.resume();
+            }
+            self.shared.open(victim);
+        }
+    }
+
+    fn stall(&self, every: Every, dice: &mut Rng) {
+        while self.sleep(around(every.interval, dice)) {
+            let victim = self.victim(0.3, dice);
+            self.shared.coverage.met(Met::Stalls);
+            let stall = self.cluster.stall_service(victim);
+            self.sleep(up_to(every.length, dice));
+            drop(stall);
+        }
+    }
+
+    // ---- links ----
+
+    fn part(&self, every: Every, dice: &mut Rng) {
+        let all = self.cluster.len();
+        while self.sleep(around(every.interval, dice)) {
+            let mut sides: Vec<usize> = (0..all).map(|_| dice.random_range(0..2)).collect();
+            if dice.random_bool(self.shared.environment.partitions.follow_leader)
+                && let Some((_, leader)) = self.newest_leader()
+            {
+                sides.fill(0);
+                let companions = dice.random_range(0..all.div_ceil(2));
+                let first = dice.random_range(0..all);
+                for n in 0..companions {
+                    sides[(first + n) % all] = 1;
+                }
+                sides[leader.0] = 1;
+                self.shared.coverage.met(Met::LeadersCutOff);
+            }
+            self.shared.coverage.met(Met::Partitions);
+            self.cluster.partition(|server| sides[server.0]);
+            self.sleep(up_to(every.length, dice));
+            self.cluster.heal();
+        }
+    }
+
+    fn one_way(&self, every: Every, dice: &mut Rng) {
+        while self.sleep(around(every.interval, dice)) {
+            let victim = self.victim(self.shared.environment.partitions.follow_leader, dice);
+            let other = self.cluster.after(victim, dice.random_range(1..self.cluster.len()));
+            let others = self.cluster.servers().filter(|other| *other != victim);
+            let (what, links): (_, Vec<_>) = match dice.random_range(0..3) {
+                0 => ("hears nobody", others.map(|other| (other, victim)).collect()),
+                1 => ("is heard by nobody", others.map(|other| (victim, other)).collect()),
+                _ => ("is not heard by one", vec![(victim, other)]),
+            };
+            if !self.cluster.choices().fault(Verb::OneWay, || format!("{victim} {what}")) {
+                continue;
+            }
+            self.shared.coverage.met(Met::OneWay);
+            tracing::info!(target: log::FAULT, "{victim} {what}");
+            let dead = Conditions {
+                request_loss: 1.0,
+                reply_loss: 1.0,
+                ..self.shared.environment.conditions
+            };
+            self.set_links(&links, Some(dead));
+            self.sleep(up_to(every.length, dice));
+            tracing::info!(target: log::FAULT, "the links of {victim} work both ways");
+            self.set_links(&links, None);
+        }
+    }
+
+    fn set_links(&self, links: &[(ServerId, ServerId)], conditions: Option<Conditions>) {
+        for (from, to) in links {
+            let (from, to) = (from.to_string(), to.to_string());
+            self.cluster.network().set_link_conditions(&from, &to, conditions);
+        }
+    }
+
+    fn flap(&self, every: Every, dice: &mut Rng) {
+        let mut victim = self.victim(0.5, dice);
+        while self.sleep(around(every.interval, dice)) {
+            if dice.random_bool(0.1) {
+                victim = self.victim(0.5, dice);
+            }
+            if self.cluster.is_up(victim) {
+                self.shared.coverage.met(Met::Flaps);
+                self.cluster.disconnect(victim);
+                self.sleep(up_to(every.length, dice));
+                if self.cluster.is_up(victim) {
+                    self.cluster.connect(victim);
+                }
+            }
+        }
+    }
+
+    // ---- the rest ----
+
+    /// Sleeps, but not longer than the storm lasts. Says if that goes on.
+    pub(crate) fn sleep(&self, length: Duration) -> bool {
+        let deadline = Instant::now() + length;
+        while !self.shared.is_over() && Instant::now() < deadline {
+            time::sleep(Duration::from_millis(20).min(deadline - Instant::now()));
+        }
+        !self.shared.is_over()
+    }
+
+    /// Who leads, as far as can be seen without asking.
+    pub(crate) fn newest_leader(&self) -> Option<(Term, ServerId)> {
+        self.leaders().into_iter().max()
+    }
+
+    /// Everybody who believes to lead.
+    pub(crate) fn leaders(&self) -> Vec<(Term, ServerId)> {
+        let leads = |server| {
+            let (term, leads) = self.cluster.observe(server)?.state;
+            leads.then_some((term, server))
+        };
+        self.cluster.servers().filter_map(leads).collect()
+    }
+
+    /// The leader, with this probability; else anybody.
+    fn victim(&self, leader: f64, dice: &mut Rng) -> ServerId {
+        let anybody = ServerId(dice.random_range(0..self.cluster.len()));
+        let wanted = dice.random_bool(leader);
+        self.newest_leader().filter(|_| wanted).map_or(anybody, |(_, leader)| leader)
+    }
+}
+
+impl Shared {
+    /// A caller goes in. False if the server stands still.
+    pub(crate) fn enter(&self, server: ServerId) -> bool {
+        let (callers, closed) = &mut self.gates.lock()[server.0];
+        *callers += u32::from(!*closed);
+        !*closed
+    }
+
+    /// And comes out.
+    pub(crate) fn leave(&self, server: ServerId) {
+        self.gates.lock()[server.0].0 -= 1;
+    }
+
+    /// Nobody goes in any more, and nobody is there.
+    fn close(&self, server: ServerId) -> bool {
+        let (callers, closed) = &mut self.gates.lock()[server.0];
+        *closed = *callers == 0;
+        *closed
+    }
+
+    fn open(&self, server: ServerId) {
+        self.gates.lock()[server.0].1 = false;
+    }
+}
+
+fn around(length: Duration, dice: &mut Rng) -> Duration {
+    length.mul_f64(dice.random_range(0.3..1.7))
+}
+
+fn up_to(length: Duration, dice: &mut Rng) -> Duration {
+    length.mul_f64(dice.random())
+}
+
+/// How many entries this server's log has lost to a conflict since it was last looked at.
+fn count_conflicts(
+    cluster: &Cluster,
+    who: ServerId,
+    coverage: &Coverage,
+    logs: &mut [Option<(u32, LogIndex, Term)>],
+) {
+    let Some(sight) = cluster.observe(who) else { return };
+    let Some(view) = sight.view else { return };
+    let last = view.last();
+    let before = logs[who.0].replace((sight.incarnation, last.index, last.term));
+    let Some((incarnation, index, term)) = before else { return };
+    if incarnation != sight.incarnation || index <= view.base.index {
+        return;
+    }
+    if view.term_at(index) != Some(term) {
+        // The new log says nothing of where the old one began to differ; entries of newer terms
+        // than the old last one took places from there on.
+        let taken = (view.base.index.0 + 1..=index.0)
+            .rev()
+            .take_while(|index| view.term_at(LogIndex(*index)).is_none_or(|found| found > term))
+            .count();
+        coverage.met(match taken {
+            0 | 1 => Met::ConflictsOfOne,
+            2..=9 => Met::ConflictsOfFew,
+            _ => Met::ConflictsOfMany,
+        });
+    }
+}
+
+/// What servers and services do besides.
+struct Torturer {
+    cluster: WeakCluster,
+    shared: Arc<Shared>,
+    tried: Stream,
+    crash: Stream,
+}
+
+impl Habits for Torturer {
+    fn starts(&self, server: ServerId, node: &Node) {
+        let rate = self.shared.environment.clocks[server.0];
+        if !self.shared.is_over() && (rate - 1.0).abs() > f64::EPSILON {
+            node.set_clock_rate(rate);
+        }
+    }
+
+    fn takes(&self, server: ServerId, message: &ApplyMsg) {
+        let crashes = &self.shared.environment.crashes;
+        let (probability, index, met) = match message {
+            ApplyMsg::Command { index, .. } => (crashes.at_apply, index, Met::CrashesAtApply),
+            ApplyMsg::Snapshot { index, .. } => {
+                self.shared.coverage.met(Met::SnapshotsInstalled);
+                (crashes.at_install, index, Met::CrashesAtInstall)
+            }
+        };
+        self.perhaps(server, *index, probability, met);
+    }
+
+    fn applied(&self, server: ServerId, id: EntryId, command: &Bytes) {
+        self.shared.coverage.met(Met::Applied);
+        let Some(cluster) = self.cluster.upgrade() else { return };
+        let first = sim::observe(|| cluster.checker().ask(|h| h.applied.first(id.index)));
+        let is_first =
+            first.flatten().is_some_and(|(by, when)| by == server && when == sim::elapsed());
+        if !is_first {
+            return;
+        }
+        if self.tried.at(id.index.0).random_bool(TRIED) {
+            try_disks(&cluster, &self.shared.coverage, server, id, Some(command), self.tried);
+        }
+        drop(cluster);
+        let probability = self.shared.environment.crashes.at_first_apply;
+        self.perhaps(server, id.index, probability, Met::CrashesAtFirstApply);
+    }
+
+    fn takes_snapshot_at(&self, server: ServerId, index: LogIndex) -> bool {
+        let takes = self.shared.environment.takes_snapshot_at(server, index);
+        self.shared.coverage.met_times(Met::SnapshotsTaken, u64::from(takes));
+        takes
+    }
+
+    fn excuses(&self) -> bool {
+        let Environment { pauses, slow_saves, .. } = &self.shared.environment;
+        pauses.is_some() || *slow_saves > 0.0 || !self.shared.environment.clocks_are_right()
+    }
+}
+
+impl Torturer {
+    /// The server, one of whose tasks is running, crashes with this probability.
+    fn perhaps(&self, server: ServerId, index: LogIndex, probability: f64, met: Met) {
+        if self.shared.is_over() {
+            return;
+        }
+        let fate = self.crash.at(index.0 * 64 + server.0 as u64 * 4 + (met as u64 % 4));
+        let Some(cluster) = self.cluster.upgrade() else { return };
+        let mut fate = fate;
+        if fate.random_bool(probability)
+            // Else it would crash at the same command after each restart, for ever.
+            && self.shared.coverage.count(met) < 20
+            && cluster.choices().fault(Verb::Strike, || format!("{server}, {met:?}"))
+        {
+            drop(cluster);
+            self.shared.strike_here(server, met);
+        }
+    }
+}
+
+/// An applied entry must be on the disks of any majority.
+pub(crate) fn try_disks(
+    cluster: &Cluster,
+    coverage: &Coverage,
+    server: ServerId,
+    id: EntryId,
+    command: Option<&Bytes>,
+    dice: Stream,
+) {
+    if !sim::active() || coverage.count(Met::DiskTrials) >= TRIALS {
+        return;
+    }
+    coverage.met(Met::DiskTrials);
+    let mut dice = dice.at(u64::MAX / 2 - id.index.0);
+    let seed = durability::seed_of(&mut dice);
+    let majority = durability::majority_without(cluster, server, &mut dice);
+    match durability::try_out(cluster, &majority, id, command, seed) {
+        Trial::Kept => {}
+        Trial::Undecided => coverage.met(Met::DiskTrialsUndecided),
+        Trial::Lost(instead) => {
+            durability::lost(server, id, command, &majority, instead.as_ref(), sim::elapsed())
+                .raise();
+        }
+    }
+}
