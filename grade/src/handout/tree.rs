@@ -49,8 +49,10 @@ const OF_GRADING: [&str; 2] = [HIDDEN, "grade.toml"];
 /// The sources of hidden tests.
 pub(super) const HIDDEN: &str = "tests/tests/hidden/";
 
-/// Exceptions: the tester's own tests need a Raft that works.
-const KEPT_BACK: [&str; 4] = [
+/// Exceptions: the tester's own tests, and the scenarios that the book's figures are drawn from, need a
+/// Raft that works.
+const KEPT_BACK: [&str; 5] = [
+    "book/scenarios/",
     "tests/tests/lab/child.rs",
     "tests/tests/lab/recorder.rs",
     "tests/tests/lab/tester.rs",
@@ -142,8 +144,8 @@ pub(super) fn is_hidden(path: &str) -> bool {
 /// Is the file with this path handed out as it is, but for lines that are left out?
 fn is_handed_out(path: &str, reader: Reader) -> bool {
     let named = |entry: &str| path == entry || (entry.ends_with('/') && path.starts_with(entry));
-    let for_all = HANDED_OUT.iter().any(|entry| named(entry)) && !KEPT_BACK.contains(&path);
-    for_all || (reader == Reader::Grader && OF_GRADING.iter().any(|entry| named(entry)))
+    let any = |entries: &[&str]| entries.iter().any(|entry| named(entry));
+    (any(&HANDED_OUT) && !any(&KEPT_BACK)) || (reader == Reader::Grader && any(&OF_GRADING))
 }
 
 /// What is not between a comment that says `begin` and one that says `end`; nor are these two.

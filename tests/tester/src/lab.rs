@@ -24,6 +24,7 @@ use crate::run::{How, Run, Story, Test};
 use crate::settings::Settings;
 use crate::shrink::shrink;
 use crate::supervisor::Supervisor;
+use crate::unwritten;
 
 /// A graded test, before it runs.
 ///
@@ -213,7 +214,8 @@ impl Lab {
         let timeline = draw(test, seed, &how, &run, &again);
         let mut record = self.record(test, seed, &run, again, timeline.as_ref());
         // A supervisor runs many seeds, and does not want to wait.
-        if run.failure.is_some() && !settings.supervised {
+        let failed = run.failure.as_ref().is_some_and(|failure| !unwritten::is(failure));
+        if failed && !settings.supervised {
             if settings.shrink.is_some() {
                 log::print(&fail_line(&record));
             }
