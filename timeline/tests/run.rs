@@ -220,11 +220,7 @@ fn what_is_not_on_the_disk_is_found_when_it_is_promised() {
     let found = findings(&unsaved.0);
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((found[0].rule, found[0].server, found[0].at), (Rule::Persistence, 1, 1_210));
-    assert!(
-        found[0].text.contains("its vote for S0 in T1 is not on its disk"),
-        "{}",
-        found[0].text
-    );
+    assert!(found[0].text.contains("not on its disk: its vote for S0 in T1"), "{}", found[0].text);
 }
 
 #[test]
