@@ -19,7 +19,7 @@ pub enum Met {
     ConflictsOfMany,
     /// A service was handed a snapshot.
     SnapshotsInstalled,
-    /// A service took a snapshot.
+    /// A service took a snapshot; in Lab 4, snapshots saved, those of others included.
     SnapshotsTaken,
     /// A server crashed at any moment.
     CrashesAnyTime,

@@ -150,6 +150,13 @@ impl Environment {
         let snapshots = snapshots.filter(|_| !is_kv);
         let command_bytes = [0, 0, 40, 400, 4000][dice.random_range(0..5)];
         let command_bytes = if is_kv { 0 } else { command_bytes };
+        // Nor can anybody see from outside what its service has in hand.
+        let stalls = stalls.filter(|_| !is_kv);
+        let crashes = if is_kv {
+            Crashes { at_apply: 0.0, at_install: 0.0, at_first_apply: 0.0, ..crashes }
+        } else {
+            crashes
+        };
         Environment {
             servers,
             conditions,

@@ -56,6 +56,8 @@ pub fn kv(kv: &KvCluster) {
         .shared
         .coverage
         .met_times(Met::Retries, kv.requests_of_clients().saturating_sub(operations));
+    let snapshots = kv.servers().map(|server| kv.persister(server).snapshots()).sum();
+    storm.shared.coverage.met_times(Met::SnapshotsTaken, snapshots);
     conclude(kv, &storm);
 }
 

@@ -18,6 +18,7 @@
 //! - [`Environment`] is drawn from the seed alone, printed in one block in a failure's report and in the
 //!   log, and decides the cluster's size before the run begins ([`Lab::torture_raft`]).
 //! - [`Coverage`] counts situations.
+//! - `events.md` says which events a good harness generates and which checks it makes, and where ours are.
 //! - Not here: rules. What must hold in every run is in [`crate::Checker`] and what it uses; here is only
 //!   what takes a torture to ask: that what was applied is on the disks of any majority.
 
