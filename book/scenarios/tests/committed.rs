@@ -8,9 +8,10 @@ fn check(figures: &Path) -> Output {
     let mut check = Command::new(env!("CARGO_BIN_EXE_scenarios"));
     check.arg("--figures").arg(figures);
     // Each a folder of its own, since tests run side by side.
-    check
-        .arg("--work")
-        .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join(figures.file_name().unwrap()));
+    check.arg("--work").arg(
+        Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(figures.file_name().expect("a folder has a name")),
+    );
     check.arg("check").output().expect("the program runs")
 }
 

@@ -309,7 +309,7 @@ impl Cluster {
     /// follower has too much one entry at a time, a round trip each (5.3).
     pub fn repairs(&self) -> Duration {
         let longest = self.checker().ask(|history| history.applied.longest_log());
-        SLOW_ROUND_TRIP * u32::try_from(longest.0).expect("logs are short")
+        SLOW_ROUND_TRIP.saturating_mul(u32::try_from(longest.0).unwrap_or(u32::MAX))
     }
 
     /// Waits until so many servers that are up have applied this index, at most 31 s.
