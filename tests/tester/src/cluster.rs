@@ -853,11 +853,6 @@ impl Cluster {
         sim::active()
     }
 
-    /// The seed of the run.
-    pub(crate) fn seed(&self) -> u64 {
-        rand::seed()
-    }
-
     /// The choices of the test that go by this name: the seed and the name decide them.
     pub fn dice(&self, name: &str) -> rand::Rng {
         rand::stream(&format!("test/{name}")).rng()

@@ -150,12 +150,12 @@ fn start(
         (0..servers).map(|to| network.end(&node, &ServerId(to).to_string())).collect();
     let disk = Arc::new(Persister::new());
     disk.save(state, SnapshotWrite::Replace(snapshot));
-    let (apply, applies) = channel::unbounded();
+    let (apply, messages) = channel::unbounded();
     let applied = Applied::default();
     let log = Arc::clone(&applied);
     let raft = node.run(|| Raft::new(peers, me.0, disk, apply)).ok()?;
     drop(node.spawn(move || {
-        while let Ok(message) = applies.recv() {
+        while let Ok(message) = messages.recv() {
             if let ApplyMsg::Command { index, term, command } = message {
                 log.lock().insert(index, (term, command));
             }

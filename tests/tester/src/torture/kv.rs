@@ -1,7 +1,7 @@
 //! The campaign over the key/value service.
 
 use labrpc::{Conditions, NetEventKind};
-use labrt::rand::stream;
+use labrt::rand::{seed, stream};
 use labrt::time::Duration;
 use parking_lot::Mutex;
 use raftapi::{EntryId, LogIndex, ServerId};
@@ -26,7 +26,7 @@ const TRIED: f64 = 0.1;
 
 /// Runs it.
 pub fn kv(kv: &KvCluster) {
-    let environment = Environment::draw(kv.seed(), KV);
+    let environment = Environment::draw(seed(), KV);
     announce(kv, &environment);
     let storm = Storm::gather(kv, environment.clone());
     look_for_what_was_applied(kv, &storm);

@@ -1,7 +1,8 @@
 //! The campaign over Raft.
 
 use labrpc::Conditions;
-use labrt::rand::{Rng, stream};
+use labrt::rand::{Rng, seed, stream};
+use labrt::sim;
 use labrt::time::{self, Duration};
 use raftapi::ServerId;
 use rand::RngExt as _;
@@ -14,7 +15,6 @@ use crate::expect::PROGRESS;
 use crate::log;
 use crate::report::Failure;
 use crate::text::at;
-use labrt::sim;
 
 /// Messages of the time of the faults arrive by then.
 const OLD_MESSAGES: Duration = Duration::from_secs(9);
@@ -24,7 +24,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 
 /// Runs it.
 pub fn raft(cluster: &Cluster) {
-    let environment = Environment::draw(cluster.seed(), RAFT);
+    let environment = Environment::draw(seed(), RAFT);
     announce(cluster, &environment);
     let storm = Storm::gather(cluster, environment.clone());
     if cluster.time_is_free() {
