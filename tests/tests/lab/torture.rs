@@ -8,12 +8,16 @@ use labtester::{Lab, torture};
 /// that goes on (Raft 5, Figure 3).
 #[test]
 fn raft() {
-    Lab::torture_raft().run(|cluster| torture::raft(cluster));
+    Lab::torture_raft().run(|cluster| {
+        torture::raft(cluster);
+    });
 }
 
 /// Whatever befalls servers and links, what clients see is linearizable; and when it is over for a
 /// majority, that serves them (Raft 8).
 #[test]
 fn kv() {
-    Lab::torture_kv().run_kv(|kv| torture::kv(kv));
+    Lab::torture_kv().run_kv(|kv| {
+        torture::kv(kv);
+    });
 }

@@ -1,7 +1,7 @@
 //! The campaign over the key/value service.
 
 use labrpc::{Conditions, NetEventKind};
-use labrt::rand::stream;
+use labrt::rand::{seed, stream};
 use labrt::time::Duration;
 use parking_lot::Mutex;
 use raftapi::{EntryId, LogIndex, ServerId};

@@ -1,7 +1,8 @@
 //! The campaign over Raft.
 
 use labrpc::Conditions;
-use labrt::rand::{Rng, stream};
+use labrt::rand::{Rng, seed, stream};
+use labrt::sim;
 use labrt::time::{self, Duration};
 use raftapi::ServerId;
 use rand::RngExt as _;
@@ -14,7 +15,6 @@ use crate::expect::PROGRESS;
 use crate::log;
 use crate::report::Failure;
 use crate::text::at;
-use labrt::sim;
 
 /// Messages of the time of the faults arrive by then.
 const OLD_MESSAGES: Duration = Duration::from_secs(9);
