@@ -1,7 +1,5 @@
 //! Torture: campaigns in which the seed chooses the environment as well. They are worth no points.
 
-#![expect(clippy::redundant_closure, reason = "a test is named after the closure that tells it")]
-
 use labtester::{Lab, torture};
 
 /// Whatever befalls servers and links, Raft's properties hold; and when it is over for a majority,

@@ -26,7 +26,7 @@ const TRIED: f64 = 0.1;
 
 /// Runs it.
 pub fn kv(kv: &KvCluster) {
-    let environment = Environment::draw(labrt::rand::seed(), KV);
+    let environment = Environment::draw(seed(), KV);
     announce(kv, &environment);
     let storm = Storm::gather(kv, environment.clone());
     look_for_what_was_applied(kv, &storm);

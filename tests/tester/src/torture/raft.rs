@@ -24,7 +24,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 
 /// Runs it.
 pub fn raft(cluster: &Cluster) {
-    let environment = Environment::draw(labrt::rand::seed(), RAFT);
+    let environment = Environment::draw(seed(), RAFT);
     announce(cluster, &environment);
     let storm = Storm::gather(cluster, environment.clone());
     if cluster.time_is_free() {
