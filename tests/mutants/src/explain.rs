@@ -1,11 +1,11 @@
 //! One wrong server explained: a test that fails it, as a student would run it, with shrinking and
 //! the timeline.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
+use grade::suite::TestBinary;
 use labrecord::{Record, Verdict};
 use serde::{Deserialize, Serialize};
 use timeline::Run;
@@ -13,7 +13,7 @@ use timeline::Run;
 use crate::mutant::Mutant;
 use crate::sources::Sources;
 use crate::table::Outcome;
-use crate::trial::{Failed, Plan, Workshop, wait_until};
+use crate::trial::{Failed, Plan, Workshop, now};
 
 /// How long a run may be shrunk, in seconds: what a student gets.
 const SHRINK: &str = "10";
@@ -42,11 +42,11 @@ impl Archive {
     pub(crate) fn read(&self, mutant: &Mutant, key: Option<&str>) -> Option<Explained> {
         let text = fs::read_to_string(self.place(mutant, "json")).ok()?;
         let kept: Kept = serde_json::from_str(&text).ok()?;
+        if key.is_some_and(|key| key != kept.key) {
+            return None;
+        }
         let page = fs::read_to_string(self.place(mutant, "html")).ok()?;
-        let fits = key.is_none_or(|key| key == kept.key);
-        fits.then(|| {
-            Some(Explained { record: kept.record, run: timeline::run_of_page(&page).ok()? })
-        })?
+        Some(Explained { record: kept.record, run: timeline::run_of_page(&page).ok()? })
     }
 
     fn write(
@@ -80,11 +80,11 @@ impl Workshop {
         archive: &Archive,
     ) -> Result<Explained, String> {
         sources.copy_patched(mutant, self.place())?;
-        self.build(plan.profile)?;
+        let tests = self.build(plan.profile)?;
         if let Some(Outcome::Failed { failed }) = known {
             // Other sources may have had other seeds.
             for failed in failed.iter().take(3) {
-                if let Some(found) = self.try_explain((mutant, key), failed, plan, archive)? {
+                if let Some(found) = self.try_explain((mutant, key), &tests, failed, archive)? {
                     return Ok(found);
                 }
             }
@@ -92,34 +92,24 @@ impl Workshop {
         let Outcome::Failed { failed } = self.try_out(mutant, sources, plan) else {
             return Err("no test fails".to_owned());
         };
-        self.try_explain((mutant, key), &failed[0], plan, archive)?
+        self.try_explain((mutant, key), &tests, &failed[0], archive)?
             .ok_or_else(|| "what has just failed does not fail again".to_owned())
     }
 
     fn try_explain(
         &self,
         (mutant, key): (&Mutant, &str),
+        tests: &TestBinary,
         failed: &Failed,
-        plan: Plan,
         archive: &Archive,
     ) -> Result<Option<Explained>, String> {
-        let tests = self.build(plan.profile)?;
-        let records = self.records();
-        let _ = fs::remove_file(&records);
-        let log = File::create(self.log()).map_err(|e| format!("{}: {e}", self.log().display()))?;
         let mut command = tests.command();
         command
             .args([&failed.test, "--exact"])
             .env("LAB_SEED", &failed.seed)
-            .env("LAB_RECORDS", &records)
-            .env("LAB_SHRINK", SHRINK)
-            .env("RUST_BACKTRACE", "0")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().map_err(|e| e.to_string())?)
-            .stderr(log);
-        let mut child = command.spawn().map_err(|e| format!("{}: {e}", tests.path().display()))?;
-        wait_until(&mut child, crate::trial::now() + LIMIT)?;
-        let text = fs::read_to_string(&records).unwrap_or_default();
+            .env("LAB_SHRINK", SHRINK);
+        self.execute(command, now() + LIMIT)?;
+        let text = fs::read_to_string(self.records()).unwrap_or_default();
         let Some(line) = text.lines().next() else { return Ok(None) };
         let record: Record =
             serde_json::from_str(line).map_err(|e| format!("a record is not understood: {e}"))?;

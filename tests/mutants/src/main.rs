@@ -46,10 +46,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
+use grade::parallel;
 use parking_lot::Mutex;
 
 use crate::explain::Archive;
@@ -71,8 +71,8 @@ struct Options {
     #[arg(long, default_value_t = 200)]
     runs: u64,
     /// Patches that are run at the same time.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=2))]
-    jobs: u64,
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
+    jobs: u8,
     /// Seconds of wall time for one patch, building included.
     #[arg(long, default_value_t = 1200)]
     limit: u64,
@@ -141,34 +141,21 @@ fn run(options: &Options) -> Result<bool, String> {
         threads: if options.jobs == 1 { 2 } else { 1 },
         profile: &options.profile,
     };
-    let outcomes = Mutex::new(BTreeMap::new());
-    let next = AtomicUsize::new(0);
-    #[expect(clippy::disallowed_methods, reason = "no simulation runs in this process")]
-    std::thread::scope(|scope| {
-        for job in 1..=options.jobs {
-            let (chosen, sources, results, next) = (&chosen, &sources, &results, &next);
-            let (outcomes, place) = (&outcomes, place.join(format!("job{job}")));
-            scope.spawn(move || {
-                let workshop = Workshop::new(place);
-                while let Some(mutant) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let key = sources.key(mutant);
-                    let kept = results.join(format!("{}.json", mutant.id()));
-                    let outcome = table::read(&kept, &key, plan.runs).filter(|_| !options.again);
-                    let outcome = outcome.unwrap_or_else(|| {
-                        let outcome = workshop.try_out(mutant, sources, plan);
-                        table::write(&kept, &key, plan.runs, &outcome);
-                        outcome
-                    });
-                    table::print_line(mutant, &outcome);
-                    outcomes.lock().insert(mutant.id(), outcome);
-                }
-            });
-        }
-    });
+    let outcomes = in_workshops(options.jobs, &chosen, &place, |mutant, workshop| {
+        let key = sources.key(mutant);
+        let kept = results.join(format!("{}.json", mutant.id()));
+        let outcome = table::read(&kept, &key, plan.runs).filter(|_| !options.again);
+        let outcome = outcome.unwrap_or_else(|| {
+            let outcome = workshop.try_out(mutant, &sources, plan);
+            table::write(&kept, &key, plan.runs, &outcome);
+            outcome
+        });
+        table::print_line(mutant, &outcome);
+        outcome
+    })?;
 
-    let outcomes = outcomes.into_inner();
     let rows: Vec<(&Mutant, &Outcome)> =
-        chosen.iter().map(|mutant| (*mutant, &outcomes[&mutant.id()])).collect();
+        outcomes.iter().map(|(mutant, outcome)| (*mutant, outcome)).collect();
     table::print_sums(&rows);
     if rows.len() == all.len() {
         write(&home.join("TABLE.md"), &table::markdown(&rows, options.runs))?;
@@ -206,24 +193,11 @@ fn explain_all(
         let judgement = judge::judge(mutant, &explained);
         Ok((explained.record, judgement))
     };
-    let found = Mutex::new(BTreeMap::new());
-    let next = AtomicUsize::new(0);
-    #[expect(clippy::disallowed_methods, reason = "no simulation runs in this process")]
-    std::thread::scope(|scope| {
-        for job in 1..=options.jobs {
-            let (wrong, explain, found, next) = (&wrong, &explain, &found, &next);
-            let workshop = Workshop::new(place.join(format!("job{job}")));
-            scope.spawn(move || {
-                while let Some(mutant) = wrong.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let row = (*mutant, explain(mutant, &workshop));
-                    table::say(&explained::line(&row));
-                    found.lock().insert(mutant.id(), row);
-                }
-            });
-        }
-    });
-    let mut found = found.into_inner();
-    let rows: Vec<Row> = wrong.iter().filter_map(|mutant| found.remove(&mutant.id())).collect();
+    let rows: Vec<Row> = in_workshops(options.jobs, &wrong, &place, |mutant, workshop| {
+        let row = (mutant, explain(mutant, workshop));
+        table::say(&explained::line(&row));
+        row.1
+    })?;
     let sums = explained::sums(&rows);
     table::say(&format!("\n{sums}"));
     if options.only.is_empty() {
@@ -232,6 +206,26 @@ fn explain_all(
     }
     let right = rows.iter().filter(|(_, row)| row.as_ref().is_ok_and(|(_, j)| j.is_right));
     Ok(100 * right.count() >= GOAL * rows.len())
+}
+
+/// Does something with each patch, so many at a time, each in a workshop that is used by one at a time.
+/// What came of them, in their order.
+fn in_workshops<'a, T: Send>(
+    jobs: u8,
+    mutants: &[&'a Mutant],
+    place: &Path,
+    work: impl Fn(&'a Mutant, &Workshop) -> T + Sync,
+) -> Result<Vec<(&'a Mutant, T)>, String> {
+    let found = Mutex::new(BTreeMap::new());
+    parallel::each(jobs.into(), mutants, |job, mutant| {
+        let workshop = Workshop::new(place.join(format!("job{}", job + 1)));
+        let outcome = work(mutant, &workshop);
+        found.lock().insert(mutant.id(), outcome);
+        Ok(())
+    })
+    .map_err(|e| format!("{e:#}"))?;
+    let mut found = found.into_inner();
+    Ok(mutants.iter().filter_map(|mutant| Some((*mutant, found.remove(&mutant.id())?))).collect())
 }
 
 /// So many of a hundred explanations are to be right.

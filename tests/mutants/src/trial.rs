@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use grade::cargo::Build;
@@ -144,23 +144,30 @@ impl Workshop {
         plan: Plan,
         deadline: Instant,
     ) -> Result<End, String> {
-        let records = self.records();
-        let _ = fs::remove_file(&records);
-        let log = File::create(self.log()).map_err(|e| format!("{}: {e}", self.log().display()))?;
         let mut command = tests.command();
         command
             .arg(lab.tests())
             .args(["--test-threads", &plan.threads.to_string()])
             .env("LAB_RUNS", runs.to_string())
-            .env("LAB_RECORDS", &records)
             .env("LAB_TRACE", "never")
-            .env("LAB_SHRINK", "no")
+            .env("LAB_SHRINK", "no");
+        self.execute(command, deadline)
+    }
+
+    /// Runs the test binary, which has been told what to do. Records go to [`records`](Self::records),
+    /// what it prints to the log.
+    pub(crate) fn execute(&self, mut command: Command, deadline: Instant) -> Result<End, String> {
+        let records = self.records();
+        let _ = fs::remove_file(&records);
+        let log = File::create(self.log()).map_err(|e| format!("{}: {e}", self.log().display()))?;
+        command
+            .env("LAB_RECORDS", records)
             .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(|e| e.to_string())?)
             .stderr(log);
         let child = command.spawn();
-        let mut child = child.map_err(|e| format!("{}: {e}", tests.path().display()))?;
+        let mut child = child.map_err(|e| format!("{}: {e}", command.get_program().display()))?;
         wait_until(&mut child, deadline)
     }
 
@@ -194,13 +201,13 @@ impl Workshop {
         absolute(&self.place).join("target/records.jsonl")
     }
 
-    pub(crate) fn log(&self) -> PathBuf {
+    fn log(&self) -> PathBuf {
         self.place.join("target/tests.log")
     }
 }
 
 /// Until it has ended; if it has not by then, it is ended.
-pub(crate) fn wait_until(child: &mut Child, deadline: Instant) -> Result<End, String> {
+fn wait_until(child: &mut Child, deadline: Instant) -> Result<End, String> {
     loop {
         if child.try_wait().map_err(|e| e.to_string())?.is_some() {
             return Ok(End::Ended);
