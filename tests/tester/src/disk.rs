@@ -1,44 +1,72 @@
 //! What a server would find on its disk if it crashed now.
 //!
 //! Only the server's own code understands what it saved. So a server is started from a copy of the
-//! disk, alone in a run of its own that the other does not notice, and asked for its view.
+//! disk, in a run of its own that the other does not notice, and asked for its view.
 
 use std::sync::Arc;
 use std::thread;
 
-use labrpc::Network;
+use labrpc::{ClientEnd, Network};
+use labrt::channel::{self, Receiver};
 use labrt::node::Node;
 use labrt::sim::{self, Config};
-use labrt::time::Duration;
-use labrt::{channel, time};
+use labrt::time::{self, Duration};
 use raft::Raft;
-use raftapi::{Persister, RaftView, ServerId, SnapshotWrite};
+use raftapi::{ApplyMsg, Persister, RaftView, ServerId, SnapshotWrite};
 
 use crate::acks::Acknowledged;
 use crate::report::Failure;
 use crate::text::at;
 
+/// One server's disk: its Raft state and its snapshot.
+pub(crate) type Disk = (Vec<u8>, Vec<u8>);
+
+/// What is on a disk now.
+pub(crate) fn copy(disk: &Persister) -> Disk {
+    (disk.read_raft_state(), disk.read_snapshot())
+}
+
+/// Starts server `me` of so many from a copy of a disk, on a node of its own; `None` if it does not start.
+/// It is not served on the network yet.
+pub(crate) fn start(
+    network: &Network,
+    me: ServerId,
+    servers: usize,
+    (state, snapshot): Disk,
+) -> Option<(Node, Raft, Receiver<ApplyMsg>)> {
+    let node = Node::new(&me.to_string());
+    let peers: Vec<ClientEnd> =
+        (0..servers).map(|to| network.end(&node, &ServerId(to).to_string())).collect();
+    let disk = Arc::new(Persister::new());
+    disk.save(state, SnapshotWrite::Replace(snapshot));
+    let (apply, applies) = channel::unbounded();
+    let raft = node.run(|| Raft::new(peers, me.0, disk, apply)).ok()?;
+    Some((node, raft, applies))
+}
+
+/// Does something in a run of its own, which the run that goes on does not notice. `None` if it goes
+/// wrong: then it goes wrong outside, too, and is reported there.
+pub(crate) fn aside<T: Send + 'static>(
+    seed: u64,
+    run: impl FnOnce() -> Option<T> + Send + 'static,
+) -> Option<T> {
+    let config = Config { quiet: true, ..Config::with_seed(seed) };
+    #[expect(clippy::disallowed_methods, reason = "a thread can be in one run at a time")]
+    let outcome = thread::scope(|scope| scope.spawn(|| sim::run(config, run)).join());
+    outcome.ok()?.result.ok()?
+}
+
 /// What a server of so many shows right after it was started from a copy of this disk; `None` if it
 /// shows nothing, or does not start.
 pub(crate) fn read_back(me: ServerId, servers: usize, disk: &Persister) -> Option<RaftView> {
-    let (state, snapshot) = (disk.read_raft_state(), disk.read_snapshot());
-    let start = move || {
-        let (network, node) = (Network::new(), Node::new(&me.to_string()));
-        let peers = (0..servers).map(|to| network.end(&node, &ServerId(to).to_string())).collect();
-        let copy = Arc::new(Persister::new());
-        copy.save(state, SnapshotWrite::Replace(snapshot));
-        let (apply, _applied) = channel::unbounded();
-        node.run(|| {
-            let raft = Raft::new(peers, me.0, copy, apply);
-            // Some read their disk in a task of their own.
-            time::sleep(Duration::from_micros(10));
-            raft.view()
-        })
-    };
-    let config = Config { quiet: true, ..Config::with_seed(0) };
-    #[expect(clippy::disallowed_methods, reason = "a thread can be in one run at a time")]
-    let outcome = thread::scope(|scope| scope.spawn(|| sim::run(config, start)).join());
-    outcome.ok()?.result.ok()?.ok()?
+    let disk = copy(disk);
+    aside(0, move || {
+        let network = Network::new();
+        let (node, raft, _applies) = start(&network, me, servers, disk)?;
+        // Some read their disk in a task of their own.
+        time::sleep(Duration::from_micros(10));
+        node.run(|| raft.view()).ok()?
+    })
 }
 
 /// What the server has told others must be among what is `found` on its disk.

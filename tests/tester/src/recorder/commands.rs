@@ -8,16 +8,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use labrpc::Network;
-use labrt::channel;
-use labrt::node::Node;
 use labrt::sim::{self, Config};
 use labrt::thread;
 use labrt::time::{Duration, sleep};
 use parking_lot::Mutex;
-use raft::Raft;
-use raftapi::{ApplyMsg, Persister, SnapshotWrite};
+use raftapi::{ApplyMsg, ServerId};
 
 use super::disks::Save;
+use crate::disk;
 
 /// Index and term of an entry, and its command.
 pub(super) type Commands = BTreeMap<(u64, u64), Vec<u8>>;
@@ -42,12 +40,9 @@ pub(super) fn read(logs: Vec<Save>) -> Commands {
 }
 
 fn apply_all(log: &Save, found: &Mutex<Commands>) {
-    let (network, node) = (Network::new(), Node::new("S0"));
-    let persister = Arc::new(Persister::new());
-    persister.save(log.state.clone(), SnapshotWrite::Replace(log.snapshot.to_vec()));
-    let (apply, applies) = channel::unbounded();
-    let ends = vec![network.end(&node, "S0")];
-    let Ok(raft) = node.run(|| Raft::new(ends, 0, persister, apply)) else { return };
+    let network = Network::new();
+    let disk = (log.state.clone(), log.snapshot.to_vec());
+    let Some((node, raft, applies)) = disk::start(&network, ServerId(0), 1, disk) else { return };
     let asked = raft.clone();
     let asks = move || {
         while asked.start(END.to_vec()).is_err() {

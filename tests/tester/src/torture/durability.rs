@@ -11,21 +11,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread;
 
 use labgob::Bytes;
-use labrpc::{ClientEnd, Network};
+use labrpc::Network;
 use labrt::node::Node;
-use labrt::sim::{self, Config};
+use labrt::sim;
 use labrt::sync::Mutex;
-use labrt::time::{Duration, Instant};
-use labrt::{channel, time};
+use labrt::time::{self, Duration, Instant};
 use raft::Raft;
-use raftapi::{ApplyMsg, EntryId, LogIndex, Persister, ServerId, SnapshotWrite, Term};
-use rand::RngExt as _;
+use raftapi::{ApplyMsg, EntryId, LogIndex, ServerId, Term};
 use rand::seq::SliceRandom as _;
 
 use crate::cluster::Cluster;
+use crate::disk::{self, Disk};
 use crate::report::Failure;
 use crate::text::{at, command as show, list};
 
@@ -34,9 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the restarted servers agree on. No command of a test looks like it.
 const PROBE: &[u8] = b"torture: is anything lost?";
-
-/// One server's disk: its Raft state and its snapshot.
-type Disk = (ServerId, Vec<u8>, Vec<u8>);
 
 /// What came of a trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,20 +67,12 @@ pub(crate) fn try_out(
     command: Option<&Bytes>,
     seed: u64,
 ) -> Trial {
-    let disk = |server: &ServerId| {
-        let persister = cluster.persister(*server);
-        (*server, persister.read_raft_state(), persister.read_snapshot())
-    };
-    let Some(disks) = sim::observe(|| majority.iter().map(disk).collect::<Vec<Disk>>()) else {
+    let disk = |server: &ServerId| (*server, disk::copy(&cluster.persister(*server)));
+    let Some(disks) = sim::observe(|| majority.iter().map(disk).collect::<Vec<_>>()) else {
         return Trial::Undecided;
     };
     let servers = cluster.len();
-    let config = Config { quiet: true, ..Config::with_seed(seed) };
-    let restart = move || restart(disks, servers, id.index);
-    #[expect(clippy::disallowed_methods, reason = "a thread can be in one run at a time")]
-    let outcome = thread::scope(|scope| scope.spawn(|| sim::run(config, restart)).join());
-    // Whatever else goes wrong in there goes wrong outside, too, and is reported there.
-    let found = outcome.ok().and_then(|outcome| outcome.result.ok()).flatten();
+    let found = disk::aside(seed, move || restart(disks, servers, id.index));
     match found {
         None => Trial::Undecided,
         Some(Found::Covered) => Trial::Kept,
@@ -111,11 +98,11 @@ enum Found {
 type Applied = Arc<Mutex<BTreeMap<LogIndex, (Term, Vec<u8>)>>>;
 
 /// Runs as a simulation of its own. `None` if there was no agreement.
-fn restart(disks: Vec<Disk>, servers: usize, index: LogIndex) -> Option<Found> {
+fn restart(disks: Vec<(ServerId, Disk)>, servers: usize, index: LogIndex) -> Option<Found> {
     let network = Network::new();
     let started: Vec<(Node, Raft, Applied)> = disks
         .into_iter()
-        .map(|(me, state, snapshot)| start(&network, me, servers, state, snapshot))
+        .map(|(me, disk)| start(&network, me, servers, disk))
         .collect::<Option<_>>()?;
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
@@ -142,18 +129,11 @@ fn start(
     network: &Network,
     me: ServerId,
     servers: usize,
-    state: Vec<u8>,
-    snapshot: Vec<u8>,
+    disk: Disk,
 ) -> Option<(Node, Raft, Applied)> {
-    let node = Node::new(&me.to_string());
-    let peers: Vec<ClientEnd> =
-        (0..servers).map(|to| network.end(&node, &ServerId(to).to_string())).collect();
-    let disk = Arc::new(Persister::new());
-    disk.save(state, SnapshotWrite::Replace(snapshot));
-    let (apply, messages) = channel::unbounded();
+    let (node, raft, messages) = disk::start(network, me, servers, disk)?;
     let applied = Applied::default();
     let log = Arc::clone(&applied);
-    let raft = node.run(|| Raft::new(peers, me.0, disk, apply)).ok()?;
     drop(node.spawn(move || {
         while let Ok(message) = messages.recv() {
             if let ApplyMsg::Command { index, term, command } = message {
@@ -198,9 +178,4 @@ pub(crate) fn lost(
              to whom a vote is granted",
         )
         .always()
-}
-
-/// A number for the trial's own run.
-pub(crate) fn seed_of(mut dice: impl rand::Rng) -> u64 {
-    dice.random()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use labgob::Bytes;
-use labrpc::{Conditions, NetEvent, NetEventKind};
+use labrpc::{Conditions, NetEventKind};
 use labrt::channel::{self, Sender};
 use labrt::node::Node;
 use labrt::rand::{Rng, Stream, stream};
@@ -245,7 +245,10 @@ impl Storm {
         let (cluster, shared) = (self.cluster.downgrade(), Arc::clone(&self.shared));
         let (sends, replies) =
             (stream("torture/crash at sends"), stream("torture/crash at replies"));
-        let strikes = move |cluster: &Cluster, event: &NetEvent<'_>| {
+        self.cluster.network().observe(move |event| {
+            if shared.is_over() {
+                return;
+            }
             let (name, fate, probability, met) = match event.kind {
                 NetEventKind::RequestSent => {
                     (event.from, sends, crashes.at_send, Met::CrashesAtSend)
@@ -257,20 +260,10 @@ impl Storm {
             };
             if fate.at(event.call).random_bool(probability)
                 && let Some(victim) = server(name)
+                && let Some(cluster) = cluster.upgrade()
                 && cluster.choices().fault(Verb::Strike, || format!("{victim}, {met:?}"))
             {
-                shared.strike(cluster, victim, met);
-            }
-        };
-        let is_over = {
-            let shared = Arc::clone(&self.shared);
-            move || shared.is_over()
-        };
-        self.cluster.network().observe(move |event| {
-            if !is_over()
-                && let Some(cluster) = cluster.upgrade()
-            {
-                strikes(&cluster, event);
+                shared.strike(&cluster, victim, met);
             }
         });
     }
@@ -581,9 +574,8 @@ impl Torturer {
         if self.shared.is_over() {
             return;
         }
-        let fate = self.crash.at(index.0 * 64 + server.0 as u64 * 4 + (met as u64 % 4));
+        let mut fate = self.crash.at(index.0 * 64 + server.0 as u64 * 4 + (met as u64 % 4));
         let Some(cluster) = self.cluster.upgrade() else { return };
-        let mut fate = fate;
         if fate.random_bool(probability)
             // Else it would crash at the same command after each restart, for ever.
             && self.shared.coverage.count(met) < 20
@@ -609,7 +601,7 @@ pub(crate) fn try_disks(
     }
     coverage.met(Met::DiskTrials);
     let mut dice = dice.at(u64::MAX / 2 - id.index.0);
-    let seed = durability::seed_of(&mut dice);
+    let seed = dice.random();
     let majority = durability::majority_without(cluster, server, &mut dice);
     match durability::try_out(cluster, &majority, id, command, seed) {
         Trial::Kept => {}
