@@ -618,7 +618,7 @@ impl Cluster {
     }
 
     /// Starts a server again if it is down.
-    pub(crate) fn restart_if_down(&self, server: ServerId) {
+    pub fn restart_if_down(&self, server: ServerId) {
         if !self.is_up(server) {
             self.restart(server);
         }

@@ -294,9 +294,7 @@ impl Cluster {
         let majority = &servers[..=self.len() / 2];
         tracing::info!(target: log::TEST, "{} must go on", list(majority));
         for server in majority {
-            if !self.is_up(*server) {
-                self.restart(*server);
-            }
+            self.restart_if_down(*server);
             self.connect(*server);
         }
         self.spare_links_among(majority, true);

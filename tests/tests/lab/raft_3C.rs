@@ -282,9 +282,7 @@ fn short_or_long_pause(dice: &mut labrt::rand::Rng) -> Duration {
 
 fn revive_all(cluster: &Cluster) {
     for server in cluster.servers() {
-        if !cluster.is_up(server) {
-            cluster.restart(server);
-        }
+        cluster.restart_if_down(server);
         cluster.connect(server);
     }
 }
@@ -389,9 +387,7 @@ fn churn(cluster: &Cluster) {
         }
         if dice.random_bool(0.5) {
             let server = ServerId(dice.random_range(0..5));
-            if !cluster.is_up(server) {
-                cluster.restart(server);
-            }
+            cluster.restart_if_down(server);
             cluster.connect(server);
         }
         if dice.random_bool(0.2) {
