@@ -105,6 +105,15 @@ const ALL: [(Met, &str); 31] = [
     (Met::DiskTrialsUndecided, "disk-trials-undecided"),
 ];
 
+/// Each situation finds its counter by its place.
+const _: () = {
+    let mut place = 0;
+    while place < ALL.len() {
+        assert!(ALL[place].0 as usize == place, "a situation is not where its counter is");
+        place += 1;
+    }
+};
+
 /// How often each situation was met.
 #[derive(Debug, Default)]
 pub struct Coverage {
@@ -134,18 +143,5 @@ impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("met")?;
         ALL.iter().try_for_each(|(what, name)| write!(f, " {name}={}", self.count(*what)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A situation finds its counter by its place.
-    #[test]
-    fn every_situation_has_a_counter_of_its_own() {
-        for (place, (what, _)) in ALL.iter().enumerate() {
-            assert_eq!(*what as usize, place);
-        }
     }
 }
