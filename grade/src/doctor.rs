@@ -294,6 +294,7 @@ mod tests {
     fn what_does_not_repeat_is_bad() {
         let about = About {
             test: "raft_3A::a".to_owned(),
+            lab: "raft".to_owned(),
             part: "3A".to_owned(),
             title: "a".to_owned(),
             points: 5,

@@ -30,7 +30,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<ExitCode> {
     let root = workspace::find(&options.root)?;
     let build = Build { root, profile: options.profile.clone(), frozen: false };
-    let tests = suite::select(&build.tests()?.graded()?, &options.tests)?;
+    let tests = suite::select(&build.tests()?.graded_and_campaigns()?, &options.tests)?;
     say(&format!("{}\n", tests.join("\n")));
     Ok(ExitCode::SUCCESS)
 }

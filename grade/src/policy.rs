@@ -37,7 +37,8 @@ pub struct Policy {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PartPolicy {
-    /// Points of the part. Its tests share them as they would share the points written beside them.
+    /// Points of the part. Its tests share them as they would share the points written beside them;
+    /// evenly, if those are all 0.
     pub points: Option<f64>,
     /// Seeds of each of its tests.
     pub seeds: Option<u64>,
@@ -272,11 +273,18 @@ impl Policy {
             let test = self.tests.get(&about.test).and_then(|test| test.points);
             test.unwrap_or(f64::from(about.points))
         };
-        let all: f64 = suite.iter().filter(|other| other.part == about.part).map(own).sum();
-        let scale = part.points.filter(|_| all > 0.0).map_or(1.0, |points| points / all);
+        let of_part = || suite.iter().filter(|other| other.part == about.part);
+        let all: f64 = of_part().map(own).sum();
+        let points = match part.points {
+            None => own(about),
+            Some(points) if all > 0.0 => points * own(about) / all,
+            // Campaigns: nothing is written beside them.
+            #[expect(clippy::cast_precision_loss, reason = "few tests")]
+            Some(points) => points / of_part().count() as f64,
+        };
         Terms {
             about: about.clone(),
-            points: own(about) * scale,
+            points,
             seeds: test.seeds.or(part.seeds).unwrap_or(self.seeds),
             curve: test.curve.or(part.curve).unwrap_or(self.curve),
             hidden: test.hidden.or(part.hidden).unwrap_or_else(|| suite::is_hidden(&about.test)),
@@ -295,14 +303,18 @@ mod tests {
     use super::*;
 
     fn suite() -> Vec<About> {
+        let torture = [("torture::d", "torture", 0), ("torture::e", "torture", 0)];
         [("raft_3A::a", "3A", 5), ("raft_3A::b", "3A", 10), ("raft_3B::c", "3B", 20)]
+            .into_iter()
+            .chain(torture)
             .map(|(test, part, points)| About {
                 test: test.to_owned(),
+                lab: "raft".to_owned(),
                 part: part.to_owned(),
                 title: "a title".to_owned(),
                 points,
             })
-            .to_vec()
+            .collect()
     }
 
     #[track_caller]
@@ -349,13 +361,24 @@ mod tests {
         near(terms[1].points, 20.0);
         near(terms[2].points, 20.0);
         let seeds: Vec<u64> = terms.iter().map(|terms| terms.seeds).collect();
-        assert_eq!(seeds, [7, 9, 7]);
+        assert_eq!(seeds, [7, 9, 7, 7, 7]);
         let hidden: Vec<bool> = terms.iter().map(|terms| terms.hidden).collect();
-        assert_eq!(hidden, [true, false, false]);
+        assert_eq!(hidden, [true, false, false, false, false]);
         assert_eq!(terms[1].curve, Curve::Slope { from: 0.5, power: 1.0 });
         let finding = |kind| Finding { file: String::new(), line: 1, kind, what: String::new() };
         assert_eq!(policy.action(&finding(Kind::Static)), Action::Flag);
         assert_eq!(policy.action(&finding(Kind::Foreign)), Action::Reject);
+    }
+
+    #[test]
+    fn campaigns_have_the_points_that_the_policy_gives_them() {
+        let points = |policy: &str| -> Vec<f64> {
+            let terms = Policy::parse(policy).unwrap().terms(&suite()).unwrap();
+            terms[3..].iter().map(|terms| terms.points).collect()
+        };
+        assert_eq!(points(""), [0.0, 0.0]);
+        assert_eq!(points("[parts.torture]\npoints = 10"), [5.0, 5.0]);
+        assert_eq!(points("[tests.'torture::e']\npoints = 10"), [0.0, 10.0]);
     }
 
     #[test]

@@ -41,12 +41,27 @@ impl TestBinary {
     ///
     /// If the binary cannot be run.
     pub fn graded(&self) -> Result<Vec<String>> {
+        self.tests(is_graded)
+    }
+
+    /// The graded tests, and after them the campaigns, such as `torture::raft`.
+    ///
+    /// # Errors
+    ///
+    /// If the binary cannot be run.
+    pub fn graded_and_campaigns(&self) -> Result<Vec<String>> {
+        self.tests(|name| is_graded(name) || is_campaign(name))
+    }
+
+    fn tests(&self, which: fn(&str) -> bool) -> Result<Vec<String>> {
         let all = self.list(&[])?;
         let ignored = self.list(&["--ignored"])?;
-        let mut graded: Vec<String> =
-            all.into_iter().filter(|name| is_graded(name) && !ignored.contains(name)).collect();
-        graded.sort_by_key(|name| crate_and_part(name).map(|(_, part)| part.to_owned()));
-        Ok(graded)
+        let chosen = |name: &String| which(name) && !ignored.contains(name);
+        let mut tests: Vec<String> = all.into_iter().filter(chosen).collect();
+        // Campaigns have no part, and come last.
+        let part = |name: &str| crate_and_part(name).map(|(_, part)| part.to_owned());
+        tests.sort_by_key(|name| (part(name).is_none(), part(name)));
+        Ok(tests)
     }
 
     fn list(&self, more: &[&str]) -> Result<Vec<String>> {
@@ -62,8 +77,14 @@ impl TestBinary {
 }
 
 /// Is this `CRATE_PART::..`, with a part such as `3A`?
-fn is_graded(name: &str) -> bool {
+#[must_use]
+pub fn is_graded(name: &str) -> bool {
     crate_and_part(name).is_some()
+}
+
+/// Is this `torture::..`?
+fn is_campaign(name: &str) -> bool {
+    name.starts_with("torture::")
 }
 
 /// The crate that a test is about, and the part of the lab: `raft` and `3A` of
@@ -84,7 +105,7 @@ pub fn is_hidden(name: &str) -> bool {
 }
 
 /// The tests that `wanted` selects: a part (`3A`), a crate and part (`raft_3A`), a test's whole name,
-/// or some of it, as `cargo test` does. All, if nothing is wanted.
+/// or some of it, as `cargo test` does. All that are graded, if nothing is wanted.
 ///
 /// # Errors
 ///
@@ -92,18 +113,19 @@ pub fn is_hidden(name: &str) -> bool {
 pub fn select(tests: &[String], wanted: &[String]) -> Result<Vec<String>> {
     for filter in wanted {
         if !tests.iter().any(|test| test.contains(filter.as_str())) {
-            bail!("there is no graded test `{filter}`");
+            bail!("there is no graded test and no campaign `{filter}`");
         }
     }
     let chosen = |test: &&String| {
-        wanted.is_empty() || wanted.iter().any(|filter| test.contains(filter.as_str()))
+        let asked_for = || wanted.iter().any(|filter| test.contains(filter.as_str()));
+        if wanted.is_empty() { is_graded(test) } else { asked_for() }
     };
     Ok(tests.iter().filter(chosen).cloned().collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::crate_and_part;
+    use super::{crate_and_part, select};
 
     #[test]
     fn a_test_says_what_it_is_about() {
@@ -112,5 +134,20 @@ mod tests {
         for other in ["tester::a", "tester_kv::a", "raft_3A", "raft_3AB::a", "raft_hidden_3A::a"] {
             assert_eq!(crate_and_part(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn campaigns_have_to_be_asked_for() {
+        let tests =
+            ["raft_3A::re_election", "kvraft_4A::speed", "torture::raft"].map(str::to_owned);
+        let selected = |wanted: &[&str]| {
+            let wanted: Vec<String> = wanted.iter().map(|&word| word.to_owned()).collect();
+            select(&tests, &wanted).map_err(|error| error.to_string())
+        };
+        assert_eq!(selected(&[]).unwrap(), tests[..2]);
+        assert_eq!(selected(&["torture"]).unwrap(), tests[2..]);
+        assert_eq!(selected(&["3A", "raft"]).unwrap(), tests);
+        let error = selected(&["3A", "3Z"]).unwrap_err();
+        assert_eq!(error, "there is no graded test and no campaign `3Z`");
     }
 }

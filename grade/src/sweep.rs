@@ -92,7 +92,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let root = workspace::find(&options.root)?;
     let sources = hash::of_files(&workspace::read(&root)?);
     let binary = Build { root, profile: options.profile.clone(), frozen: false }.tests()?;
-    let tests = suite::select(&binary.graded()?, &options.tests)?;
+    let tests = suite::select(&binary.graded_and_campaigns()?, &options.tests)?;
     let abouts = process::describe(binary.command(), &tests)?;
 
     let sweep = Sweep::new(Plan { sources, runs }, shard, &abouts);
@@ -284,6 +284,7 @@ mod tests {
         ["raft_3A::one", "raft_3A::two", "raft_3B::three"]
             .map(|test| About {
                 test: test.to_owned(),
+                lab: "raft".to_owned(),
                 part: "3A".to_owned(),
                 title: "a title".to_owned(),
                 points: 5,

@@ -284,7 +284,8 @@ mod tests {
     use crate::trial::no_record;
 
     fn about(test: &str) -> About {
-        About { test: test.to_owned(), part: "3A".into(), title: "a title".into(), points: 5 }
+        let (test, lab) = (test.to_owned(), "raft".into());
+        About { test, lab, part: "3A".into(), title: "a title".into(), points: 5 }
     }
 
     /// The n-th run of a test: every seventh fails, in one of two ways.

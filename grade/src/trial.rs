@@ -87,7 +87,7 @@ impl Trial<'_> {
 /// The record of a run that ended without one.
 #[must_use]
 pub fn no_record(about: &About, seed: Seed, why: &str) -> Record {
-    let About { test, part, title, points } = about.clone();
+    let About { test, part, title, points, .. } = about.clone();
     Record {
         signature: Some(format!("no record: {why}")),
         report: Some(Report {

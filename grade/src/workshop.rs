@@ -50,7 +50,7 @@ impl Workshop {
         cargo.arg("--locked").env_remove("CARGO_TARGET_DIR");
         let binary = build.run(cargo).context("the workspace itself")?;
         let binary = TestBinary::new(binary, "/".into());
-        let tests = binary.graded()?;
+        let tests = binary.graded_and_campaigns()?;
         let suite = process::describe(binary.command(), &tests)?;
         build.frozen = true;
         let mut read = vec![root.to_owned(), cargo_home()?];

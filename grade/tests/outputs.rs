@@ -25,7 +25,7 @@ const NASTY: &str = "]]></failure> ```` \u{1} <b> | $X ::set-output\n=1+1";
 
 fn about(test: &str, part: &str, points: u32) -> About {
     let title = format!("the title of {test}");
-    About { test: test.to_owned(), part: part.to_owned(), title, points }
+    About { test: test.to_owned(), lab: "raft".to_owned(), part: part.to_owned(), title, points }
 }
 
 fn test(about: About, passed: u64, hidden: bool, curve: Curve) -> TestGrade {

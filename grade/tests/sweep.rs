@@ -76,6 +76,7 @@ fn a_sweep_ends_when_its_time_is_over() {
 fn workspace_with_a_failure(folder: &Path) -> PathBuf {
     let about = About {
         test: "raft_3A::falls".to_owned(),
+        lab: "raft".to_owned(),
         part: "3A".to_owned(),
         title: "one that falls".to_owned(),
         points: 5,
@@ -169,7 +170,10 @@ fn a_signal_ends_it_with_the_table_so_far() {
 #[test]
 fn what_makes_no_sense_is_said() {
     for (arguments, said) in [
-        (vec!["sweep", "--profile", "dev", "9Z"], "grade: there is no graded test `9Z`\n"),
+        (
+            vec!["sweep", "--profile", "dev", "9Z"],
+            "grade: there is no graded test and no campaign `9Z`\n",
+        ),
         (vec!["sweep", "--runs", "0"], "grade: --runs 0 runs nothing\n"),
         (vec!["sweep", "--root", "/"], "grade: / is not inside a raftlab workspace\n"),
         (vec!["merge", "/none"], "grade: /none: No such file or directory (os error 2)\n"),

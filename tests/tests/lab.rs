@@ -23,6 +23,9 @@ mod raft_3C;
 #[expect(non_snake_case, reason = "as above")]
 #[path = "lab/raft_3D.rs"]
 mod raft_3D;
+/// Campaigns in which the seed chooses the environment as well: no points, unless `grade.toml` says so.
+#[path = "lab/torture.rs"]
+mod torture;
 // staff: from here
 
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
@@ -39,7 +42,4 @@ mod tester;
 #[expect(clippy::unwrap_used, reason = "as above")]
 #[path = "lab/tester_kv.rs"]
 mod tester_kv;
-/// Campaigns in which the seed chooses the environment as well.
-#[path = "lab/torture.rs"]
-mod torture;
 // staff: to here

@@ -30,7 +30,9 @@ pub struct Order {
 pub struct About {
     /// Path of the test, such as `raft_3A::re_election`.
     pub test: String,
-    /// Part of the lab, such as `3A`.
+    /// The crate that it asks most of: `raft` or `kvraft`.
+    pub lab: String,
+    /// Part of the lab, such as `3A`; `torture` for a campaign.
     pub part: String,
     /// What the test is about, in a few words.
     pub title: String,

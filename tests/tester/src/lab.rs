@@ -258,8 +258,13 @@ impl Lab {
     }
 
     fn about(self, name: &str) -> About {
+        let lab = match self.setup.service {
+            ServiceKind::Tester { .. } => "raft",
+            ServiceKind::Kv { .. } => "kvraft",
+        };
+        let (test, lab) = (name.to_owned(), lab.to_owned());
         let (part, title) = (self.part.to_owned(), self.title.to_owned());
-        About { test: name.to_owned(), part, title, points: self.points }
+        About { test, lab, part, title, points: self.points }
     }
 
     /// Runs it, in turn with others if need be.
