@@ -1,7 +1,7 @@
 //! what:    starts OS threads and programs without end
 //! stopped: the scan; a limit of processes, which end with the test
 //! default: std::process (outside the simulation)
-//! flagged: no record: over 20 s of wall time
+//! flagged: no record: over 20 s of wall time | no record: the process was ended by SIGABRT
 
 pub use crate::log::Own as Shared;
 
