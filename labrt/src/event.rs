@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::kernel::{self, to_nanos};
 use crate::mode::{Mode, mode};
-use crate::peek;
+use crate::observe;
 use crate::real;
 
 /// Runs `f` when `delay` of true virtual time has passed, unless the run is over by then.
@@ -20,7 +20,7 @@ use crate::real;
 /// Outside a simulation. A panic in `f`, or a call in it that would block, fails the run.
 #[track_caller]
 pub fn after(delay: Duration, f: impl FnOnce() + Send + 'static) {
-    peek::must_not_be_needed();
+    observe::must_not_be_needed();
     let event = Box::new(f);
     if mode() == Mode::Real {
         return real::after(delay, event);

@@ -17,8 +17,8 @@ pub(crate) fn install() {
         backend::install_overflow_handler();
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            // A look that fails is nobody's business (`sim::peek`).
-            if mode() == Mode::Peeking {
+            // A look that fails is nobody's business (`sim::observe`).
+            if mode() == Mode::Observing {
                 return;
             }
             let line = note(info);

@@ -62,8 +62,8 @@ mod kernel;
 mod live;
 mod mode;
 pub mod node;
+mod observe;
 pub mod oneshot;
-mod peek;
 #[doc(hidden)]
 pub mod print;
 pub mod rand;

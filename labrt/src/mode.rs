@@ -9,8 +9,8 @@ pub(crate) enum Mode {
     Outside,
     /// A task of a simulation, or its scheduler.
     Simulated,
-    /// A look at a simulation that must not notice (`sim::peek`).
-    Peeking,
+    /// A look at a simulation that must not notice (`sim::observe`).
+    Observing,
     /// A task of a run on OS threads and the wall clock.
     Real,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::kernel::{self, NodeId};
 use crate::mode::{Mode, mode};
-use crate::peek;
+use crate::observe;
 use crate::real;
 use crate::task;
 use crate::thread::{JoinHandle, spawn_on};
@@ -46,7 +46,7 @@ impl Node {
     pub fn new(name: &str) -> Self {
         Node::of(match mode() {
             Mode::Real => real::add_node(name),
-            Mode::Peeking => peek::give_up(),
+            Mode::Observing => observe::give_up(),
             Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.add_node(name)),
         })
     }
@@ -60,7 +60,7 @@ impl Node {
     pub fn current() -> Self {
         Node::of(match mode() {
             Mode::Real => real::current_node(),
-            Mode::Simulated | Mode::Peeking | Mode::Outside => {
+            Mode::Simulated | Mode::Observing | Mode::Outside => {
                 kernel::with(|kernel| kernel.current_node())
             }
         })
@@ -69,7 +69,7 @@ impl Node {
     fn of(id: NodeId) -> Self {
         let (name, incarnation) = match mode() {
             Mode::Real => real::node_name(id),
-            Mode::Simulated | Mode::Peeking | Mode::Outside => {
+            Mode::Simulated | Mode::Observing | Mode::Outside => {
                 kernel::with(|kernel| kernel.node_name(id))
             }
         };
@@ -90,7 +90,7 @@ impl Node {
     pub fn is_alive(&self) -> bool {
         match mode() {
             Mode::Real => real::is_alive(self.id),
-            Mode::Simulated | Mode::Peeking | Mode::Outside => {
+            Mode::Simulated | Mode::Observing | Mode::Outside => {
                 kernel::with(|kernel| kernel.is_alive(self.id))
             }
         }
@@ -153,7 +153,7 @@ impl Node {
     pub fn pause(&self) {
         match mode() {
             Mode::Real => real::set_paused(self.id, true),
-            Mode::Peeking => peek::give_up(),
+            Mode::Observing => observe::give_up(),
             Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.pause_node(self.id)),
         }
     }
@@ -162,7 +162,7 @@ impl Node {
     pub fn resume(&self) {
         match mode() {
             Mode::Real => real::set_paused(self.id, false),
-            Mode::Peeking => peek::give_up(),
+            Mode::Observing => observe::give_up(),
             Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.resume_node(self.id)),
         }
     }
@@ -177,7 +177,7 @@ impl Node {
         assert!(rate > 0.0 && rate.is_finite(), "a clock cannot run at {rate} times true speed");
         match mode() {
             Mode::Real => real::set_clock_rate(self.id, rate),
-            Mode::Peeking => peek::give_up(),
+            Mode::Observing => observe::give_up(),
             Mode::Simulated | Mode::Outside => {
                 kernel::with(|kernel| kernel.set_clock_rate(self.id, rate));
             }

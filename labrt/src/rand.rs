@@ -13,7 +13,7 @@ use rand::{Rng as _, SeedableRng, TryRng};
 
 use crate::kernel;
 use crate::mode::{Mode, mode};
-use crate::peek;
+use crate::observe;
 use crate::real;
 
 /// A generator with a fixed algorithm (Xoshiro256++): the same numbers in every release.
@@ -89,7 +89,7 @@ pub fn stream(name: &str) -> Stream {
 pub fn seed() -> u64 {
     match mode() {
         Mode::Real => real::seed(),
-        Mode::Simulated | Mode::Peeking | Mode::Outside => kernel::with(|kernel| kernel.seed()),
+        Mode::Simulated | Mode::Observing | Mode::Outside => kernel::with(|kernel| kernel.seed()),
     }
 }
 
@@ -127,7 +127,7 @@ impl TryRng for NodeRng {
 fn with_node_rng<R>(draw: impl FnOnce(&mut Rng) -> R) -> R {
     match mode() {
         Mode::Real => real::with_node_rng(draw),
-        Mode::Peeking => peek::give_up(),
+        Mode::Observing => observe::give_up(),
         Mode::Simulated | Mode::Outside => kernel::with(|kernel| draw(kernel.node_rng())),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::panic::{self, AssertUnwindSafe, Location};
+use std::panic::{self, Location};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -15,10 +15,9 @@ use crate::kernel::{self, Kernel, Trace};
 use crate::mode::{Mode, mode};
 use crate::real;
 use crate::scheduler::Scheduler;
-use crate::task::Busy;
 use crate::watchdog::{Beacon, Watchdog};
 
-pub use crate::peek::peek;
+pub use crate::observe::observe;
 
 /// How to run a simulation. Take [`Config::with_seed`] and change what you need.
 #[derive(Debug, Clone, PartialEq)]
@@ -374,26 +373,6 @@ pub fn check_determinism<T: Send + 'static>(
     Err(Difference { step, first: first_trace.describe(step), second: second_trace.describe(step) })
 }
 
-/// Lets `look` look at the lab's objects without the run noticing: no time passes, no choice of the
-/// schedule is used up, and whoever could run next still can. `None` if it would have to wait, for
-/// a lock that a task holds, say; and always on the real engine and outside a run.
-///
-/// It may be called from a task, whatever locks that holds, and from an event. `look` must change
-/// nothing: it may lock and read, and call what does no more than that.
-pub fn observe<T>(look: impl FnOnce() -> T) -> Option<T> {
-    if mode() != Mode::Simulated || thread::panicking() {
-        return None;
-    }
-    let before = kernel::with(Kernel::begin_observing);
-    let seen = panic::catch_unwind(AssertUnwindSafe(look));
-    kernel::with(|kernel| kernel.end_observing(before));
-    match seen {
-        Ok(seen) => Some(seen),
-        Err(payload) if payload.is::<Busy>() => None,
-        Err(payload) => panic::resume_unwind(payload),
-    }
-}
-
 /// Is this thread inside a simulation?
 pub fn active() -> bool {
     mode() == Mode::Simulated
@@ -415,6 +394,6 @@ pub fn waitables() -> Option<usize> {
 pub fn elapsed() -> Duration {
     Duration::from_nanos(match mode() {
         Mode::Real => real::now(),
-        Mode::Simulated | Mode::Peeking | Mode::Outside => kernel::with(|kernel| kernel.now()),
+        Mode::Simulated | Mode::Observing | Mode::Outside => kernel::with(|kernel| kernel.now()),
     })
 }

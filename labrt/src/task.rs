@@ -11,7 +11,7 @@ use std::thread;
 use crate::backend::{self, Job, Signal};
 use crate::kernel::{self, Kernel, NodeId, Park, State};
 use crate::mode::{Mode, mode};
-use crate::peek;
+use crate::observe;
 use crate::real;
 
 /// What a killed task unwinds with.
@@ -43,7 +43,7 @@ pub(crate) fn job(body: impl FnOnce() + Send + 'static) -> Job {
         {
             match mode() {
                 Mode::Real => real::fail_with_panic(payload),
-                Mode::Simulated | Mode::Peeking | Mode::Outside => {
+                Mode::Simulated | Mode::Observing | Mode::Outside => {
                     kernel::with(|kernel| kernel.fail_with_panic(payload));
                 }
             }
@@ -66,7 +66,7 @@ pub(crate) fn spawn_detached(
     at: &'static Location<'static>,
     body: impl FnOnce() + Send + 'static,
 ) {
-    peek::must_not_be_needed();
+    observe::must_not_be_needed();
     let job = job(body);
     if mode() == Mode::Real {
         return real::spawn(node, name, at, job);
@@ -92,16 +92,6 @@ fn end_this_task() {
     }
 }
 
-/// What whoever looks on unwinds with when it would have to wait.
-pub(crate) struct Busy;
-
-/// Whoever looks on ([`crate::sim::observe`]) must not wait for anything: it sees nothing instead.
-pub(crate) fn give_up_if_observed() {
-    if kernel::with(|kernel| kernel.is_observed()) {
-        panic::resume_unwind(Box::new(Busy));
-    }
-}
-
 /// Waits for a key to be notified or for the deadline.
 ///
 /// # Panics
@@ -109,8 +99,7 @@ pub(crate) fn give_up_if_observed() {
 /// In an event, which must not block. Unwinds if the task is killed.
 #[track_caller]
 pub(crate) fn park(wait: &Park<'_>) -> Woken {
-    peek::must_not_be_needed();
-    give_up_if_observed();
+    observe::must_not_be_needed();
     if must_not_block() {
         kernel::with(Kernel::forget_park_ref);
         return Woken::Refused;
@@ -145,7 +134,7 @@ pub(crate) fn give_way() {
 }
 
 fn let_others_run(of_its_own_will: bool) {
-    peek::must_not_be_needed();
+    observe::must_not_be_needed();
     if kernel::with(|kernel| kernel.in_task()) && !must_not_block() {
         unwind_if_condemned();
         kernel::with(|kernel| kernel.begin_yield(of_its_own_will));
@@ -159,7 +148,7 @@ fn let_others_run(of_its_own_will: bool) {
 pub(crate) fn preemption_point() {
     match mode() {
         Mode::Real => return real::checkpoint(),
-        Mode::Peeking => peek::give_up(),
+        Mode::Observing => observe::give_up(),
         Mode::Simulated | Mode::Outside => {}
     }
     match kernel::with(Kernel::operation) {
@@ -224,7 +213,7 @@ pub(crate) fn visit<T>(node: NodeId, f: impl FnOnce() -> T) -> Result<T, NodeIsD
     if mode() == Mode::Real {
         return real::visit(node, f).ok_or(NodeIsDead);
     }
-    peek::must_not_be_needed();
+    observe::must_not_be_needed();
     let entered = kernel::with(|kernel| {
         let alive = kernel.is_alive(node);
         if alive && let Some(task) = kernel.current_mut() {

@@ -73,7 +73,7 @@ impl Builder {
 fn here() -> NodeId {
     match mode() {
         Mode::Real => real::current_node(),
-        Mode::Simulated | Mode::Peeking | Mode::Outside => {
+        Mode::Simulated | Mode::Observing | Mode::Outside => {
             kernel::with(|kernel| kernel.current_node())
         }
     }
@@ -112,7 +112,7 @@ pub fn yield_now() {
 pub fn current() -> Thread {
     let name = match mode() {
         Mode::Real => real::task_name(),
-        Mode::Simulated | Mode::Peeking | Mode::Outside => {
+        Mode::Simulated | Mode::Observing | Mode::Outside => {
             kernel::with(|kernel| kernel.current_mut().and_then(|task| task.name.clone()))
         }
     };

@@ -52,7 +52,7 @@ impl Instant {
     pub fn now() -> Self {
         let nanos = match mode() {
             Mode::Real => real::local_now(),
-            Mode::Simulated | Mode::Peeking | Mode::Outside => {
+            Mode::Simulated | Mode::Observing | Mode::Outside => {
                 kernel::with(|kernel| kernel.local_now())
             }
         };

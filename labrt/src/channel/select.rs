@@ -11,7 +11,7 @@ use super::{
 };
 use crate::kernel::{self, Key, Park};
 use crate::mode::{Mode, mode};
-use crate::peek;
+use crate::observe;
 use crate::real;
 use crate::task::{self, Woken, park};
 use crate::time::Instant;
@@ -240,7 +240,7 @@ impl<'a> Select<'a> {
 fn choose(n: usize) -> usize {
     match mode() {
         Mode::Real => real::with_node_rng(|rng| rng.random_range(0..n)),
-        Mode::Peeking => peek::give_up(),
+        Mode::Observing => observe::give_up(),
         Mode::Simulated | Mode::Outside => kernel::with(|kernel| kernel.choose(n)),
     }
 }

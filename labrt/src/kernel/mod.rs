@@ -100,8 +100,6 @@ pub(crate) struct Kernel {
     chooser: Chooser,
     /// Operations by the running task since time last moved.
     operations: u64,
-    /// Somebody looks on, and must not be noticed: see [`crate::sim::observe`].
-    observing: bool,
     hash: u64,
     trace: Option<Trace>,
     switches: u64,
@@ -117,13 +115,6 @@ pub(crate) struct Kernel {
     kill_requests: Vec<NodeId>,
     pub(crate) warnings: BTreeSet<String>,
     pub(crate) beacon: Arc<Beacon>,
-}
-
-/// Where a run stood when somebody began to look on.
-#[derive(Clone, Copy)]
-pub(crate) struct Observed {
-    current: Option<u32>,
-    operations: u64,
 }
 
 /// The numbers of a run that is over.
@@ -153,7 +144,6 @@ impl Kernel {
             timers: Timers::default(),
             waits: Waits::default(),
             operations: 0,
-            observing: false,
             trace,
             switches: 0,
             spawned: 0,
@@ -279,24 +269,6 @@ impl Kernel {
             self.tasks[slot as usize].priority = priority;
         }
         Ok(give_way)
-    }
-
-    /// From here on no task runs, so that nothing is charged to one, and no lock wakes another.
-    /// Returns what [`end_observing`](Self::end_observing) restores.
-    pub(crate) fn begin_observing(&mut self) -> Observed {
-        self.observing = true;
-        Observed { current: self.current.take(), operations: self.operations }
-    }
-
-    /// The run goes on where it was.
-    pub(crate) fn end_observing(&mut self, before: Observed) {
-        self.observing = false;
-        self.current = before.current;
-        self.operations = before.operations;
-    }
-
-    pub(crate) fn is_observed(&self) -> bool {
-        self.observing
     }
 
     /// One of `n` possibilities, by the schedule.

@@ -11,7 +11,7 @@ use super::MutexGuard;
 use crate::kernel::{self, Key, Kind, Park};
 use crate::live::Live;
 use crate::mode::{Mode, mode};
-use crate::peek;
+use crate::observe;
 use crate::real;
 use crate::task::{Woken, park, preemption_point};
 use crate::time::Instant;
@@ -111,7 +111,7 @@ impl Condvar {
             }
             return false;
         }
-        peek::must_not_be_needed();
+        observe::must_not_be_needed();
         let key = self.key();
         let woken = kernel::with(|kernel| kernel.wake_one(key));
         preemption_point();
@@ -124,7 +124,7 @@ impl Condvar {
             let waiters = std::mem::take(&mut *self.waiters.lock());
             return waiters.into_iter().filter(|waiter| waiter.send(()).is_ok()).count();
         }
-        peek::must_not_be_needed();
+        observe::must_not_be_needed();
         let key = self.key();
         let woken = kernel::with(|kernel| kernel.wake_all(key));
         preemption_point();

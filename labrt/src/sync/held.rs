@@ -47,7 +47,6 @@ pub(super) fn take<G>(
 #[cold]
 #[track_caller]
 fn wait_for(lock: usize, what: &'static str, location: &'static Location<'static>) {
-    task::give_up_if_observed();
     if task::must_not_block() {
         let again = task::wait_while_unwinding();
         assert!(
@@ -89,9 +88,6 @@ pub(super) fn released(lock: usize, wake: impl FnOnce(&mut Kernel, Key)) {
 /// As [`released`], and never lets another task run first. Says whether the schedule would.
 pub(super) fn release(lock: usize, wake: impl FnOnce(&mut Kernel, Key)) -> bool {
     kernel::try_with(|kernel| {
-        if kernel.is_observed() {
-            return false; // it was open before
-        }
         if let Some(task) = kernel.current_mut()
             && let Some(place) = task.held.iter().rposition(|held| held.lock == lock)
         {

@@ -7,7 +7,7 @@ use std::panic::Location;
 use super::held;
 use crate::kernel::{self, Kernel};
 use crate::mode::{Mode, mode};
-use crate::peek::give_up;
+use crate::observe::give_up;
 use crate::task::preemption_point;
 
 /// A lock around a value, as `parking_lot::Mutex`: no poisoning, `lock()` gives a guard.
@@ -77,7 +77,7 @@ impl<T: ?Sized> Mutex<T> {
         match mode() {
             Mode::Simulated => held::take(self.address(), what, location, || self.inner.try_lock()),
             Mode::Real => held::take_real(|time| self.inner.try_lock_for(time)),
-            Mode::Peeking => self.inner.try_lock().unwrap_or_else(|| give_up()),
+            Mode::Observing => self.inner.try_lock().unwrap_or_else(|| give_up()),
             Mode::Outside => self.inner.lock(),
         }
     }

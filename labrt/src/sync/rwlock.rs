@@ -7,7 +7,7 @@ use std::panic::Location;
 use super::held;
 use crate::kernel::{self, Kernel};
 use crate::mode::{Mode, mode};
-use crate::peek::give_up;
+use crate::observe::give_up;
 
 /// A lock that many may share for reading, or one have for writing, as `parking_lot::RwLock`.
 ///
@@ -41,7 +41,7 @@ impl<T: ?Sized> RwLock<T> {
         let inner = match mode() {
             Mode::Simulated => held::take(self.address(), what, location, || self.inner.try_read()),
             Mode::Real => held::take_real(|time| self.inner.try_read_for(time)),
-            Mode::Peeking => self.inner.try_read().unwrap_or_else(|| give_up()),
+            Mode::Observing => self.inner.try_read().unwrap_or_else(|| give_up()),
             Mode::Outside => self.inner.read(),
         };
         RwLockReadGuard { lock: self, inner: Some(inner) }
@@ -60,7 +60,7 @@ impl<T: ?Sized> RwLock<T> {
                 held::take(self.address(), what, location, || self.inner.try_write())
             }
             Mode::Real => held::take_real(|time| self.inner.try_write_for(time)),
-            Mode::Peeking => self.inner.try_write().unwrap_or_else(|| give_up()),
+            Mode::Observing => self.inner.try_write().unwrap_or_else(|| give_up()),
             Mode::Outside => self.inner.write(),
         };
         RwLockWriteGuard { lock: self, inner: Some(inner) }

@@ -101,17 +101,18 @@ impl Checker {
 
     /// A server was looked into, if that was possible.
     pub(crate) fn saw_view(&self, server: ServerId, sight: Option<Sight>) {
-        let Some(Sight { incarnation, state, view, .. }) = sight else {
-            return self.tell(|_, _| Ok(()));
-        };
-        self.tell(|History { views, applied, elections }, now| {
-            let Some(view) = view else {
-                views.nothing();
-                return Ok(());
-            };
-            let known = (elections.began(state.0), &*applied);
-            views.saw((server, incarnation), state, view, known, now)
+        self.tell(|history, now| {
+            sight.map_or(Ok(()), |sight| saw_view(history, server, sight, now))
         });
+    }
+
+    /// The same, by whoever looks on ([`sim::observe`]); not if somebody is at the history just now.
+    pub(crate) fn glanced_at_view(&self, server: ServerId, sight: Sight) {
+        let now = sim::elapsed();
+        let seen = sim::observe(|| saw_view(&mut self.history.lock(), server, sight, now));
+        if let Some(Err(failure)) = seen {
+            failure.always().raise()
+        }
     }
 
     /// Waits until `condition` holds, and says whether it did before the deadline. It is tried
@@ -130,4 +131,18 @@ impl Checker {
     pub fn count(&self, index: LogIndex) -> usize {
         self.ask(|history| history.applied.count(index))
     }
+}
+
+fn saw_view(
+    History { views, applied, elections }: &mut History,
+    server: ServerId,
+    Sight { incarnation, state, view, .. }: Sight,
+    now: Duration,
+) -> Result<(), Failure> {
+    let Some(view) = view else {
+        views.nothing();
+        return Ok(());
+    };
+    let known = (elections.began(state.0), &*applied);
+    views.saw((server, incarnation), state, view, known, now)
 }

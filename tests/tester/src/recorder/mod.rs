@@ -3,7 +3,7 @@
 //!
 //! A run that fails is repeated with a recorder, by [`draw`]; nothing is recorded in the runs before.
 //! The run does not notice: a recorder sets no timer, starts no task and takes no lock of labrt's but
-//! by [`sim::peek`], so a recorded run has the trace of the same run unrecorded.
+//! by [`sim::observe`], so a recorded run has the trace of the same run unrecorded.
 //!
 //! - [`Recorder`] is what the rest of the tester tells; it is off by default, and costs nothing then.
 //! - `messages` turns the network's events into calls, `views` looks into servers, `lines` takes
@@ -209,7 +209,7 @@ impl Tape {
     fn look(&self, server: ServerId) {
         // Not under the lock: a student's view may log.
         let Some(raft) = self.views.lock().raft(server) else { return };
-        let Some(view) = sim::peek(|| raft.view()) else {
+        let Some(view) = sim::observe(|| raft.view()) else {
             return self.views.lock().is_closed(server, micros(sim::elapsed()));
         };
         drop(raft);

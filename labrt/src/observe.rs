@@ -1,10 +1,11 @@
 //! A look at what lab code guards, from outside the run: the run does not notice.
 //!
-//! A recorder wants to know the state of a server at every message. If it called the server as
-//! everybody does, each lock would be a place to switch tasks, and the run recorded would be another
-//! one than the run asked for.
+//! Who records or checks a run wants to know the state of a server at every message. Were the server
+//! called as everybody calls it, each lock would be a place to switch tasks, and the run that is looked
+//! at would be another one than the run asked for.
 
 use std::panic::{self, AssertUnwindSafe};
+use std::thread;
 
 use crate::mode::{Mode, mode, set_mode};
 
@@ -17,7 +18,9 @@ struct GaveUp;
 /// `None` if `look` needs a lock that is taken, or anything else of labrt that could make a
 /// difference (channels, spawning, randomness), or if it panics: then there is nothing to be seen now.
 ///
-/// Only in a simulation: elsewhere there is no instant at which to look, and the answer is `None`.
+/// It may be called from a task, whatever locks that holds, and from an event. Only in a simulation:
+/// elsewhere there is no instant at which to look, and the answer is `None`; as it is to a destructor
+/// that runs because of a panic.
 ///
 /// ```
 /// use labrt::sim::{self, Config};
@@ -25,17 +28,17 @@ struct GaveUp;
 ///
 /// sim::run(Config::with_seed(7), || {
 ///     let state = Mutex::new(1);
-///     assert_eq!(sim::peek(|| *state.lock()), Some(1));
+///     assert_eq!(sim::observe(|| *state.lock()), Some(1));
 ///     let guard = state.lock();
-///     assert_eq!(sim::peek(|| *state.lock()), None); // it is taken
+///     assert_eq!(sim::observe(|| *state.lock()), None); // it is taken
 ///     drop(guard);
 /// });
 /// ```
-pub fn peek<T>(look: impl FnOnce() -> T) -> Option<T> {
-    if mode() != Mode::Simulated {
+pub fn observe<T>(look: impl FnOnce() -> T) -> Option<T> {
+    if mode() != Mode::Simulated || thread::panicking() {
         return None;
     }
-    set_mode(Mode::Peeking);
+    set_mode(Mode::Observing);
     // Whatever `look` leaves half done is its own affair, as with any panic that is caught.
     let seen = panic::catch_unwind(AssertUnwindSafe(look));
     set_mode(Mode::Simulated);
@@ -51,7 +54,7 @@ pub(crate) fn give_up() -> ! {
 /// To be called by what would make a difference to the run.
 #[inline]
 pub(crate) fn must_not_be_needed() {
-    if mode() == Mode::Peeking {
+    if mode() == Mode::Observing {
         give_up();
     }
 }
