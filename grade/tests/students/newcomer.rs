@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::common::{clone, graded, staff};
+use crate::common::{clone, folder, graded, staff};
 use grade::cargo::Build;
 use grade::workspace::{self, Files, is_source_of};
 use grade::{archive, smoke, suite::crate_and_part};
@@ -66,7 +66,8 @@ fn tested(tree: &Path) -> Vec<Record> {
 #[test]
 #[ignore = "builds the labs seven times: some minutes"]
 fn the_newcomers_path() {
-    let clone = clone("newcomer", |_| {});
+    let place = folder("newcomer");
+    let clone = clone("newcomer/clone", |_| {});
     graded(&clone, &["handout", "--no-build", "--out", "out"]);
     let tree = clone.join("out");
     let reference = workspace::read(staff()).unwrap();
@@ -95,8 +96,11 @@ fn the_newcomers_path() {
     let packed = archive::unpack(&fs::read(tree.join("submission.tar.gz")).unwrap()).unwrap();
     assert_eq!(packed, solved(&reference, "4B"));
 
-    fs::write(clone.join("two-seeds.toml"), "seeds = 2\n").unwrap();
-    let run = ["run", "out/submission.tar.gz", "--out", "graded", "--policy", "two-seeds.toml"];
+    // What is graded, and what comes of it, is beside the workspace.
+    fs::copy(tree.join("submission.tar.gz"), place.join("submission.tar.gz")).unwrap();
+    fs::write(place.join("two-seeds.toml"), "seeds = 2\n").unwrap();
+    let run =
+        ["run", "../submission.tar.gz", "--out", "../graded", "--policy", "../two-seeds.toml"];
     let said = graded(&clone, &[&run[..], &["--profile", "dev"]].concat());
     assert!(said.starts_with("submission "), "{said}");
     let (score, points) = said.split_once(" of ").unwrap();
