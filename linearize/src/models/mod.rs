@@ -1,9 +1,11 @@
 //! Models that come with the checker. Each is independent for each of its keys.
 
+mod flaw;
 mod kv;
 mod queue;
 mod register;
 
+pub use flaw::{Flaw, flaw};
 pub use kv::{Kv, KvOp, KvOutput};
 pub use queue::{Queue, QueueOp, QueueOutput};
 pub use register::{Register, RegisterOp, RegisterOutput};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use linearize::models::{Kv, KvOp, KvOutput};
+use linearize::models::{Flaw, Kv, KvOp, KvOutput, flaw};
 use linearize::{Budget, History, Model, OpId, Outcome, Verdict, check};
 use timeline::Run;
 use timeline::model::{Mark, Operation, What, micros};
@@ -82,8 +82,7 @@ fn executed(entries: &BTreeMap<OpId, Vec<(u64, u64)>>, run: &Run) -> Vec<OpId> {
     order.into_iter().map(|(_, id)| id).collect()
 }
 
-/// The answer of a get beside what a right service would have had: the first write that it lacks, or has twice.
-/// If it is the value at some earlier time, it has neither.
+/// What the answer of a get lacks, or has twice, is another place to look at.
 fn compare(
     history: &History<KvOp, KvOutput>,
     culprit: OpId,
@@ -95,52 +94,12 @@ fn compare(
     else {
         return;
     };
-    let value = value.as_str();
-    // Writes to this key, each with the value that a right service has then, and the pieces of it.
-    let mut pieces: Vec<(OpId, &str)> = Vec::new();
-    let mut nearest: (usize, Vec<(OpId, &str)>) = (0, Vec::new());
-    for id in executed {
-        match &history[*id].op {
-            KvOp::Put(other, text) if other == key => pieces = vec![(*id, text.as_str())],
-            KvOp::Append(other, text) if other == key => pieces.push((*id, text.as_str())),
-            _ => continue,
-        }
-        let alike = alike(value, &pieces);
-        if alike == value.len()
-            && alike == pieces.iter().map(|(_, piece)| piece.len()).sum::<usize>()
-        {
-            return; // too old, and nothing else
-        }
-        if alike >= nearest.0 && alike > 0 {
-            nearest = (alike, pieces.clone());
-        }
-    }
-    let (mut rest, mut before) = (value, Vec::new());
-    for (id, piece) in nearest.1 {
-        if let Some(after) = rest.strip_prefix(piece) {
-            rest = after;
-            before.push((id, piece));
-            continue;
-        }
-        match before.iter().find(|(_, piece)| rest.starts_with(piece)) {
-            Some((twice, _)) => marks.insert(*twice, Mark::Twice),
-            None => marks.insert(id, Mark::Missing),
-        };
-        return;
-    }
-    if let Some((twice, _)) = before.iter().find(|(_, piece)| rest.starts_with(piece)) {
-        marks.insert(*twice, Mark::Twice);
-    }
-}
-
-/// How much of the value's beginning these pieces are.
-fn alike(value: &str, pieces: &[(OpId, &str)]) -> usize {
-    let mut rest = value;
-    for (_, piece) in pieces {
-        let Some(after) = rest.strip_prefix(piece) else { break };
-        rest = after;
-    }
-    value.len() - rest.len()
+    let executed = executed.iter().map(|id| (*id, &history[*id].op));
+    match flaw(key, value.as_str(), executed) {
+        Some(Flaw::Missing(id)) => marks.insert(id, Mark::Missing),
+        Some(Flaw::Twice(id)) => marks.insert(id, Mark::Twice),
+        None => None,
+    };
 }
 
 /// The entries that each operation is in: those that contain what it writes, if nothing else writes
