@@ -65,6 +65,8 @@ fn nothing_is_found_in_a_right_server() {
         "raft_3C::unreliable_churn",
         "raft_3D::snapshot_all_crash",
         "raft_3D::snapshot_install_un_crash",
+        "kvraft_4A::persist_partition_unreliable",
+        "kvraft_4B::snapshot_unreliable_recover",
     ] {
         let (_, _, run) = recorded(test, &[("LAB_TRACE", "always")]);
         assert_eq!(Story::of(&run.unwrap()).findings, [], "{test}");
