@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use timeline::Run;
-use timeline::model::{Call, Change, Event, Leg, Micros, Role, Verdict, What};
+use timeline::model::{Call, Change, Event, Leg, Micros, Operation, Role, Verdict, What};
 use timeline::rules::{Act, Rule, findings};
 use timeline::why::Story;
 
@@ -197,6 +197,34 @@ fn a_snapshot_has_the_term_of_its_last_entry() {
     };
     assert_eq!(script(1).acts(), []);
     assert_eq!(script(0).acts(), [(Rule::Compaction, Act::Snapshot)]);
+}
+
+/// A snapshot adds nothing to the log; but a leader may have been given a command meanwhile, which is not
+/// seen where it comes from a client's server.
+#[test]
+fn a_snapshot_does_not_make_the_log_longer() {
+    let longer = |operations: Vec<Operation>| {
+        let grown = Change { base: Some((1, 1)), commit: Some(1), ..log(1, &[1]) };
+        let mut script = elected()
+            .state(1_400, 0, log(0, &[1]))
+            .then(1_500, 0, What::Snapshot { index: 1 })
+            .state(1_600, 0, grown);
+        script.0.operations = operations;
+        script.acts()
+    };
+    assert_eq!(longer(Vec::new()), [(Rule::Compaction, Act::Snapshot)]);
+    let put = Operation {
+        client: "c0".into(),
+        key: "x".into(),
+        call: "put(x, 1)".into(),
+        answer: None,
+        from: 1_500,
+        to: None,
+        point: None,
+        mark: None,
+        entries: Vec::new(),
+    };
+    assert_eq!(longer(vec![put]), []);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Own snapshots, and those of leaders (Figure 13).
 
-use crate::model::{Micros, What};
+use crate::model::{Micros, Role, What};
 use crate::replay::State;
 
 use super::{Act, Report, Rule, SOON, Scene};
@@ -82,7 +82,7 @@ impl Snapshots {
         }
         let fed = scene.talk.fed[server].is_some_and(|at| at + SOON > scene.at)
             || !scene.talk.open[server].is_empty()
-            || commanded(scene);
+            || commanded(scene, new);
         if was == Some(term) && new.last().0 > old.last().0 && own && !fed {
             let text = format!(
                 "S{server} takes a snapshot up to i{index}, and its log, which ended at i{}, now ends at i{}",
@@ -165,8 +165,12 @@ impl Snapshots {
     }
 }
 
-/// Is there a command at this instant, which a leader adds to its log?
-fn commanded(scene: &Scene) -> bool {
+/// Is there a command at this instant, which a leader adds to its log? What clients' services start is
+/// not seen, so with clients there may always be one.
+fn commanded(scene: &Scene, new: &State) -> bool {
+    if !scene.run.operations.is_empty() {
+        return new.role == Role::Leader;
+    }
     scene.run.events[scene.event..].iter().take_while(|event| event.at <= scene.at + SOON).any(
         |event| event.server == Some(scene.server) && matches!(event.what, What::Command { .. }),
     )
