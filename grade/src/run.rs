@@ -36,7 +36,7 @@ use crate::scan::{self, Finding};
 use crate::submission::Submission;
 use crate::trial::Trial;
 use crate::workshop::{Binary, Workshop};
-use crate::workspace;
+use crate::workspace::{self, resolved};
 use crate::{hash, parallel, suite, sweep};
 
 /// Grade submissions: build each on a pristine workspace, run the tests on secret seeds in confined
@@ -119,9 +119,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     } else {
         Policy::read(&policy_file)?
     };
-    let out = std::path::absolute(&options.out)?;
+    let out = resolved(&options.out)?;
     let build =
-        options.build.as_ref().map_or_else(|| Ok(out.join("build")), std::path::absolute)?;
+        options.build.as_ref().map_or_else(|| Ok(out.join("build")), |path| resolved(path))?;
     check_places(&root, &out, &build, &options.submissions)?;
     fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
     // The secret is in there.
@@ -166,7 +166,7 @@ fn check_places(root: &Path, out: &Path, build: &Path, submissions: &[PathBuf]) 
         names.insert(name);
     }
     let submissions: Vec<PathBuf> =
-        submissions.iter().map(std::path::absolute).collect::<Result<_, _>>()?;
+        submissions.iter().map(|path| resolved(path)).collect::<Result<_, _>>()?;
     let inside = |path: &&Path| path.starts_with(root) && !path.starts_with(&target);
     let handed_in = submissions.iter().map(PathBuf::as_path).filter(|path| *path != root);
     if let Some(path) = [out, build].into_iter().chain(handed_in).find(inside) {

@@ -1,8 +1,8 @@
 //! The workspace's files: found, read into memory, and written elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use std::{fs, io};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -21,12 +21,30 @@ const SKIPPED: [&str; 2] = ["target", ".git"];
 ///
 /// If `start` is in no such folder.
 pub fn find(start: &Path) -> Result<PathBuf> {
-    let start = std::path::absolute(start)?;
+    let start = resolved(start)?;
     let root = start.ancestors().find(|folder| folder.join("tests/tests/lab.rs").is_file());
     match root {
         Some(root) => Ok(root.to_owned()),
         None => bail!("{} is not inside a raftlab workspace", start.display()),
     }
+}
+
+/// Where a path leads, as an absolute path without `..` and links. It need not exist, or not yet.
+///
+/// # Errors
+///
+/// If the current folder is not known, or a folder on the way cannot be looked into.
+pub fn resolved(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let there = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let mut resolved = there.canonicalize()?;
+    for part in path.strip_prefix(there).unwrap_or(&path).components() {
+        match part {
+            Component::ParentDir => drop(resolved.pop()),
+            part => resolved.push(part),
+        }
+    }
+    Ok(resolved)
 }
 
 /// Reads every file of a workspace but built ones.
@@ -104,4 +122,32 @@ fn collect(root: &Path, under: &str, files: &mut Files) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_resolved_whether_it_exists_or_not() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().unwrap();
+        let root = here.parent().unwrap();
+        for (path, leads_to) in [
+            ("src/..", here.as_path()),
+            ("../graded", &root.join("graded")),
+            ("src/../../new/folder/../other", &root.join("new/other")),
+            ("/../../none", Path::new("/none")),
+        ] {
+            assert_eq!(resolved(&here.join(path)).unwrap(), leads_to, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_workspace_is_found_from_within() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = here.parent().unwrap().canonicalize().unwrap();
+        assert_eq!(find(&here.join("src/../tests")).unwrap(), root);
+        let error = find(&root.join("..")).unwrap_err().to_string();
+        assert!(error.ends_with(" is not inside a raftlab workspace"), "{error}");
+    }
 }

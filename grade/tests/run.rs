@@ -88,6 +88,10 @@ fn what_makes_no_sense_is_said() {
             vec![ada, "--out", "graded"],
             "/graded is inside the workspace: use a folder outside, or below its target/",
         ),
+        (
+            vec![ada, "--out", "target/../none/../graded"],
+            "/graded is inside the workspace: use a folder outside, or below its target/",
+        ),
         (vec![ada, ada, "--out", "/tmp/x"], "/ada: there is a `ada` already"),
         (
             vec![ada, ".", "--out", "/tmp/x", "--junit", "/tmp/x.xml"],

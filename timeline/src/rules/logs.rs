@@ -238,7 +238,8 @@ impl Logs {
             return;
         }
         let most = self.sent.get(&(server, term)).copied().unwrap_or(u64::MAX);
-        if memory.role == Role::Follower && memory.last().0 > most {
+        // (Or has had a snapshot of them.)
+        if memory.role == Role::Follower && memory.last().0 > most.max(memory.base.0) {
             let (last, last_term) = memory.last();
             let text = format!(
                 "S{server} has been sent entries up to i{most} in T{term}, and its log ends with T{last_term}:i{last}"
