@@ -55,6 +55,23 @@ impl Script {
         self
     }
 
+    /// The same, with what is in the request and in its answer.
+    fn call_of(
+        mut self,
+        at: Micros,
+        (from, to): (usize, usize),
+        method: usize,
+        contents: [&str; 2],
+    ) -> Script {
+        let first = self.0.contents.len();
+        self.0.contents.extend(contents.map(str::to_owned));
+        let mut script = self.call(at, from, to, method);
+        let call = script.0.calls.last_mut().unwrap();
+        call.request.content = Some(first);
+        call.reply.as_mut().unwrap().content = Some(first + 1);
+        script
+    }
+
     fn rules(&self) -> Vec<Rule> {
         findings(&self.0).into_iter().map(|finding| finding.rule).collect()
     }
@@ -225,6 +242,26 @@ fn a_snapshot_does_not_make_the_log_longer() {
         entries: Vec::new(),
     };
     assert_eq!(longer(vec![put]), []);
+}
+
+/// A follower's log ends where its leader's does, as far as it has been sent that: in entries, in a
+/// snapshot, or in a request too long to be recorded.
+#[test]
+fn a_follower_has_what_it_was_sent() {
+    const NOTHING: &str =
+        r#"{"term":1,"leader":0,"prev":{"term":0,"index":0},"entries":[],"leader_commit":0}"#;
+    const LONG: &str =
+        r#"{"term":1,"leader":0,"prev":{"term":0,"index":0},"entries":[{"term":1,"comma"#;
+    const YES: &str = r#"{"term":1,"outcome":"Accepted"}"#;
+    let asked = |script: Script, at, request| script.call_of(at, (0, 1), 1, [request, YES]);
+    let grown = |script: Script| script.state(2_205, 1, log(0, &[1])).acts();
+    let script = || asked(elected(), 2_000, NOTHING);
+    let found = grown(asked(script(), 2_100, NOTHING));
+    assert_eq!(found, [(Rule::Consistency, Act::Append)]);
+    assert_eq!(grown(asked(script(), 2_100, LONG)), []);
+    let snapshot = Change { base: Some((1, 1)), commit: Some(1), ..Change::default() };
+    let found = asked(script(), 2_100, NOTHING).state(2_205, 1, snapshot).acts();
+    assert!(!found.contains(&(Rule::Consistency, Act::Append)), "{found:?}");
 }
 
 #[test]

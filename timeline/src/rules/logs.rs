@@ -153,7 +153,9 @@ impl Logs {
             return;
         }
         if message.way == Way::RequestArrives {
-            if let (Some(term), Some(end)) = (message.request.term, message.request.end()) {
+            if let Some(term) = message.request.term {
+                // A long request is not recorded to its end: then it may be any number of entries.
+                let end = message.request.end().unwrap_or(u64::MAX);
                 let sent = self.sent.entry((server, term)).or_insert(memory.last().0);
                 *sent = (*sent).max(end);
             }
