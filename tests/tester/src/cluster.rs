@@ -1,7 +1,7 @@
 //! A cluster of Raft servers, and the verbs that act on it. What checks is in [`crate::expect`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use kvraft::KvServer;
 use labgob::Bytes;
@@ -19,7 +19,7 @@ use crate::inspect::{self, Care, Sight};
 use crate::log;
 use crate::recorder::Recorder;
 use crate::report::Failure;
-use crate::service::{Habits, Service};
+use crate::service::{self, Habits, ItsHabits, Service};
 use crate::stall::{Stall, Stalls};
 use crate::task;
 use crate::text::{at, command as show, span};
@@ -115,7 +115,7 @@ struct Shared {
     recorder: Recorder,
     choices: Arc<Choices>,
     standing: Standing,
-    habits: Arc<OnceLock<Box<dyn Habits>>>,
+    habits: ItsHabits,
 }
 
 /// Who runs, and who is down only in the story. Not behind the lock of the servers: to look at it
@@ -234,6 +234,9 @@ impl Cluster {
                 habits: Arc::default(),
             }),
         };
+        if let ServiceKind::Kv { .. } = setup.service {
+            service::hear(&cluster.shared.habits);
+        }
         recorder.watch_network(&cluster.shared.network);
         for server in cluster.servers() {
             recorder.watch_saves(server, &cluster.persister(server));
@@ -801,7 +804,8 @@ impl Cluster {
             });
             return None;
         };
-        if took > PROMPT {
+        let excused = self.shared.habits.get().is_some_and(|habits| habits.excuses());
+        if took > PROMPT && !excused {
             slow_start(server, took).raise();
         }
         if let Ok(id) = answer {

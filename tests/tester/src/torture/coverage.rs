@@ -35,10 +35,16 @@ pub enum Met {
     CrashesAtInstall,
     /// Right after the first apply of an entry.
     CrashesAtFirstApply,
+    /// While it waited for a slow disk, with nothing saved.
+    CrashesInSave,
+    /// The leader, when another server had a snapshot in hand.
+    LeadersCrashAtInstall,
     /// The network was parted.
     Partitions,
     /// The leader was in the smaller part.
     LeadersCutOff,
+    /// Whoever applied a command first was cut off at once.
+    LeadersCutOffAtApply,
     /// A link or several worked one way only.
     OneWay,
     /// A server's links went down and up.
@@ -47,8 +53,12 @@ pub enum Met {
     Pauses,
     /// A save was slow.
     SlowSaves,
+    /// A save waited for the disk, while the server's other tasks went on.
+    SlowDisk,
     /// A service stalled.
     Stalls,
+    /// A service called `get_state()` and `start()` when it had applied a command.
+    CallsBack,
     /// Commands that a server took in.
     CommandsTaken,
     /// Entries applied.
@@ -71,7 +81,7 @@ pub enum Met {
     DiskTrialsUndecided,
 }
 
-const ALL: [(Met, &str); 31] = [
+const ALL: [(Met, &str); 36] = [
     (Met::Leaders, "leaders"),
     (Met::TermsWithoutLeader, "terms-without-leader"),
     (Met::ConflictsOfOne, "conflicts-of-1"),
@@ -86,13 +96,18 @@ const ALL: [(Met, &str); 31] = [
     (Met::CrashesAtApply, "crashes-at-apply"),
     (Met::CrashesAtInstall, "crashes-at-install"),
     (Met::CrashesAtFirstApply, "crashes-at-first-apply"),
+    (Met::CrashesInSave, "crashes-in-save"),
+    (Met::LeadersCrashAtInstall, "leaders-crash-at-install"),
     (Met::Partitions, "partitions"),
     (Met::LeadersCutOff, "leaders-cut-off"),
+    (Met::LeadersCutOffAtApply, "leaders-cut-off-at-first-apply"),
     (Met::OneWay, "one-way"),
     (Met::Flaps, "flaps"),
     (Met::Pauses, "pauses"),
     (Met::SlowSaves, "slow-saves"),
+    (Met::SlowDisk, "saves-on-a-slow-disk"),
     (Met::Stalls, "stalls"),
+    (Met::CallsBack, "calls-back"),
     (Met::CommandsTaken, "commands-taken"),
     (Met::Applied, "applied"),
     (Met::CommandsLost, "commands-lost"),
@@ -115,9 +130,15 @@ const _: () = {
 };
 
 /// How often each situation was met.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Coverage {
     counts: [AtomicU64; ALL.len()],
+}
+
+impl Default for Coverage {
+    fn default() -> Coverage {
+        Coverage { counts: std::array::from_fn(|_| AtomicU64::new(0)) }
+    }
 }
 
 impl Coverage {

@@ -32,7 +32,7 @@ mod storm;
 use labrt::time::Duration;
 
 pub use coverage::{Coverage, Met};
-pub use environment::{Crashes, Environment, Every, Partitions, SLOW_SAVE};
+pub use environment::{CUT_OFF, Crashes, Environment, Every, Partitions, SLOW_SAVE};
 pub use kv::kv;
 pub use raft::raft;
 

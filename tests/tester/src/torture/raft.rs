@@ -68,9 +68,8 @@ fn client(storm: &Storm, dice: &mut Rng) {
                 takers = takers.into_iter().max().into_iter().collect();
             }
             for (_, server) in takers {
-                if storm.shared.enter(server) {
+                if let Some(_inside) = storm.shared.enter(server) {
                     let taken = storm.cluster.start(server, &command);
-                    storm.shared.leave(server);
                     storm.shared.coverage.met_times(Met::CommandsTaken, u64::from(taken.is_some()));
                 }
             }
