@@ -602,6 +602,14 @@ impl Cluster {
         dying.node.kill();
     }
 
+    /// Calls the `kill` of the API, and no more: the server has to see to its end itself.
+    pub(crate) fn kill_by_its_api(&self, server: ServerId) {
+        if let Some(running) = self.incarnation(server) {
+            tracing::info!(target: log::TEST, "{server} is killed");
+            let _ = running.node.run(|| running.kill());
+        }
+    }
+
     /// Starts a server again from what it saved, after crashing it if it is up. It is not connected
     /// until [`connect`](Self::connect).
     pub fn restart(&self, server: ServerId) {

@@ -7,9 +7,10 @@ use raftapi::ServerId;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
+use super::aftermath;
 use super::coverage::Met;
 use super::environment::{Environment, KV};
-use super::raft::{announce, conclude};
+use super::raft::{OLD_MESSAGES, announce, conclude};
 use super::storm::Storm;
 use crate::kv::{Begun, KvCluster};
 
@@ -53,6 +54,8 @@ pub fn kv(kv: &KvCluster) {
     let snapshots = kv.servers().map(|server| kv.persister(server).snapshots()).sum();
     storm.shared.coverage.met_times(Met::SnapshotsTaken, snapshots);
     conclude(kv, &storm);
+    kv.sleep(OLD_MESSAGES); // and so whoever asks for something when all are killed
+    aftermath::expect_an_end(kv);
 }
 
 fn begin_client(kv: &KvCluster, storm: &Storm, n: u64) -> Begun<()> {

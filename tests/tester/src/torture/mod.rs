@@ -22,6 +22,7 @@
 //! - Not here: rules. What must hold in every run is in [`crate::Checker`] and what it uses; here is only
 //!   what takes a torture to ask: that what was applied is on the disks of any majority.
 
+mod aftermath;
 mod coverage;
 mod durability;
 mod environment;

@@ -7,6 +7,7 @@ use labrt::time::{self, Duration};
 use raftapi::ServerId;
 use rand::RngExt as _;
 
+use super::aftermath;
 use super::coverage::{Coverage, Met};
 use super::environment::{Environment, RAFT};
 use super::storm::{Storm, try_disks};
@@ -17,7 +18,10 @@ use crate::report::Failure;
 use crate::text::at;
 
 /// Messages of the time of the faults arrive by then.
-const OLD_MESSAGES: Duration = Duration::from_secs(9);
+pub(super) const OLD_MESSAGES: Duration = Duration::from_secs(9);
+
+/// Who is away for the last time misses fewer commands than this: often a snapshot, or some.
+const MISSED: u64 = 40;
 
 /// Silence that is looked at.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -36,8 +40,10 @@ pub fn raft(cluster: &Cluster) {
     }
     storm.end();
     a_majority_goes_on(cluster);
+    somebody_comes_back(cluster, &storm);
     everybody_goes_on(cluster, &environment);
     conclude(cluster, &storm);
+    aftermath::expect_an_end(cluster);
 }
 
 /// One block, for the log and for the report of a failure.
@@ -89,6 +95,27 @@ fn a_majority_goes_on(cluster: &Cluster) {
         }
     }
     cluster.expect_progress_of_a_majority("torture/majority");
+}
+
+/// All are well, but for one, which is away until the others have gone on without it, and crashes again as
+/// it comes back: at one of its first answers. Whatever it had just acknowledged, entries or a snapshot, it
+/// must still have, or learn of anew from a leader that stays the same.
+fn somebody_comes_back(cluster: &Cluster, storm: &Storm) {
+    let mut dice = cluster.dice("torture/who comes back");
+    cluster.set_conditions(Conditions::reliable());
+    for server in cluster.servers() {
+        cluster.restart_if_down(server);
+        cluster.connect(server);
+    }
+    let leader = cluster.expect_settled_leader();
+    let victim = cluster.after(leader, dice.random_range(1..cluster.len()));
+    cluster.disconnect(victim);
+    for _ in 0..dice.random_range(1..MISSED) {
+        cluster.expect_agreement(cluster.len() - 1);
+    }
+    storm.strike_at_answer(victim, dice.random_range(1..6));
+    cluster.connect(victim);
+    cluster.expect_agreement(cluster.len());
 }
 
 /// And then all of them: nobody is left behind, no log is longer than it need be, and there is silence

@@ -312,6 +312,22 @@ impl Storm {
         });
     }
 
+    /// At its n-th answer from now on this server crashes, and starts again at once.
+    pub(crate) fn strike_at_answer(&self, victim: ServerId, n: u64) {
+        let (cluster, shared) = (self.cluster.downgrade(), Arc::clone(&self.shared));
+        let answers = AtomicU64::new(0);
+        self.cluster.network().observe(move |event| {
+            if event.kind == NetEventKind::ReplyDelivered
+                && server(event.to) == Some(victim)
+                && answers.fetch_add(1, Ordering::Relaxed) + 1 == n
+                && let Some(cluster) = cluster.upgrade()
+                && cluster.choices().fault(Verb::Strike, || format!("{victim}, at an answer"))
+            {
+                shared.strike(&cluster, victim, Met::CrashesAtReply);
+            }
+        });
+    }
+
     /// A server that a strike has ended starts again.
     fn bring_back(&self, victim: ServerId) {
         let _hands = self.shared.hands.lock();
