@@ -49,6 +49,18 @@ impl TestBinary {
         Ok(graded)
     }
 
+    /// The campaigns in which the seed chooses the world as well: `torture::raft` and the like.
+    ///
+    /// # Errors
+    ///
+    /// If the binary cannot be run.
+    pub fn torture(&self) -> Result<Vec<String>> {
+        let all = self.list(&[])?;
+        let ignored = self.list(&["--ignored"])?;
+        let is_one = |name: &String| is_torture(name) && !ignored.contains(name);
+        Ok(all.into_iter().filter(is_one).collect())
+    }
+
     fn list(&self, more: &[&str]) -> Result<Vec<String>> {
         let mut command = self.command();
         command.args(["--list", "--format", "terse"]).args(more);
@@ -64,6 +76,12 @@ impl TestBinary {
 /// Is this `CRATE_PART::..`, with a part such as `3A`?
 fn is_graded(name: &str) -> bool {
     crate_and_part(name).is_some()
+}
+
+/// Is it one of the campaigns in which the seed chooses the world as well?
+#[must_use]
+pub fn is_torture(name: &str) -> bool {
+    name.starts_with("torture")
 }
 
 /// The crate that a test is about, and the part of the lab: `raft` and `3A` of

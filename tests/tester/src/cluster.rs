@@ -15,6 +15,7 @@ use raftapi::{EntryId, Persister, ServerId, Term};
 
 use crate::checker::{Checker, Measures};
 use crate::choices::{Choices, Verb};
+use crate::coverage::Coverage;
 use crate::inspect::{self, Care, Sight};
 use crate::log;
 use crate::recorder::Recorder;
@@ -115,6 +116,8 @@ struct Shared {
     recorder: Recorder,
     choices: Arc<Choices>,
     standing: Standing,
+    /// How often a server was started again.
+    restarts: AtomicU64,
     habits: ItsHabits,
 }
 
@@ -231,6 +234,7 @@ impl Cluster {
                 recorder: recorder.clone(),
                 choices,
                 standing: Standing::default(),
+                restarts: AtomicU64::new(0),
                 habits: Arc::default(),
             }),
         };
@@ -639,7 +643,13 @@ impl Cluster {
     pub(crate) fn revive(&self, server: ServerId) {
         self.end(server);
         tracing::info!(target: log::FAULT, "restart {server}");
+        self.shared.restarts.fetch_add(1, Ordering::Relaxed);
         self.boot(server);
+    }
+
+    /// How often a server was started again so far.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.shared.restarts.load(Ordering::Relaxed)
     }
 
     fn boot(&self, server: ServerId) {
@@ -895,6 +905,8 @@ impl Cluster {
             let highest = self.checker().ask(|history| history.applied.highest());
             self.shared.measures.commands.store(highest.0, Ordering::Relaxed);
         }
+        let counted = Arc::new(Coverage::at_the_end_of(self));
+        self.shared.measures.coverage.lock().get_or_insert(counted);
     }
 }
 

@@ -303,14 +303,16 @@ impl Lab {
             commands: measures.commands.load(Ordering::Relaxed),
             switches: report.switches,
             trace: format!("{:016x}", report.trace_hash),
-            warnings: [
-                report.warnings.as_slice(),
-                &measures.remarks.lock(),
-                &measures.notes.lock(),
-            ]
-            .concat(),
+            warnings: [report.warnings.as_slice(), &measures.remarks.lock()].concat(),
             artefacts: artefacts::write(&test.name, seed, attachments.chain(timeline)),
             broken_before: None,
+            environment: measures.environment.lock().clone(),
+            coverage: measures
+                .coverage
+                .lock()
+                .as_ref()
+                .map(|coverage| coverage.by_name())
+                .unwrap_or_default(),
             shrunk: None,
         }
     }
@@ -328,7 +330,7 @@ impl Lab {
             line(what, path);
         }
         let Some(report) = &record.report else { return };
-        for warning in &record.warnings {
+        for warning in record.warnings.iter().chain(&record.environment) {
             line("besides", warning);
         }
         if let Some(shrunk) = &record.shrunk {

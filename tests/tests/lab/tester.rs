@@ -77,6 +77,8 @@ fn record(virtual_seconds: f64, rpcs: u64) -> Record {
         trace: "0".into(),
         warnings: vec![],
         artefacts: std::collections::BTreeMap::new(),
+        environment: Some("3 servers".into()),
+        coverage: [("leaders".to_owned(), 2), ("stalls".to_owned(), 0)].into(),
         broken_before: None,
         shrunk: None,
     }

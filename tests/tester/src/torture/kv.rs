@@ -8,10 +8,10 @@ use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
 use super::aftermath;
-use super::coverage::Met;
 use super::environment::{Environment, KV};
 use super::raft::{OLD_MESSAGES, announce, conclude};
 use super::storm::Storm;
+use crate::coverage::Met;
 use crate::kv::{Begun, KvCluster};
 
 /// With a majority up and connected, an operation ends within this time, whatever it waited for before.

@@ -17,13 +17,12 @@
 //! - [`raft`] and [`kv`] are the two campaigns, each the whole story of a test.
 //! - [`Environment`] is drawn from the seed alone, printed in one block in a failure's report and in the
 //!   log, and decides the cluster's size before the run begins ([`Lab::torture_raft`]).
-//! - [`Coverage`] counts situations.
+//! - [`Coverage`](crate::Coverage) counts situations.
 //! - `events.md` says which events a good harness generates and which checks it makes, and where ours are.
 //! - Not here: rules. What must hold in every run is in [`crate::Checker`] and what it uses; here is only
 //!   what takes a torture to ask: that what was applied is on the disks of any majority.
 
 mod aftermath;
-mod coverage;
 mod durability;
 mod environment;
 mod kv;
@@ -32,7 +31,6 @@ mod storm;
 
 use labrt::time::Duration;
 
-pub use coverage::{Coverage, Met};
 pub use environment::{CUT_OFF, Crashes, Environment, Every, Partitions, SLOW_SAVE};
 pub use kv::kv;
 pub use raft::raft;

@@ -8,10 +8,10 @@ use raftapi::ServerId;
 use rand::RngExt as _;
 
 use super::aftermath;
-use super::coverage::{Coverage, Met};
 use super::environment::{Environment, RAFT};
 use super::storm::{Storm, try_disks};
 use crate::cluster::{Cluster, UNRELIABLE};
+use crate::coverage::{Coverage, Met};
 use crate::expect::PROGRESS;
 use crate::log;
 use crate::report::Failure;
@@ -49,7 +49,7 @@ pub fn raft(cluster: &Cluster) {
 /// One block, for the log and for the report of a failure.
 pub(super) fn announce(cluster: &Cluster, environment: &Environment) {
     tracing::info!(target: log::TEST, "{environment}");
-    cluster.measures().notes.lock().push(environment.to_string());
+    *cluster.measures().environment.lock() = Some(environment.to_string());
 }
 
 /// Gives commands, in bursts, to whoever believes to lead.
@@ -141,7 +141,7 @@ fn everybody_goes_on(cluster: &Cluster, environment: &Environment) {
     });
     if let Some((server, id, command)) = last {
         let dice = stream("torture/disks at the end");
-        try_disks(cluster, &Coverage::default(), server, id, Some(&command), dice);
+        try_disks(cluster, &Coverage::of(&[]), server, id, Some(&command), dice);
     }
 }
 
@@ -171,17 +171,25 @@ fn expect_short_logs(cluster: &Cluster, environment: &Environment) {
 /// What was met, for the record.
 pub(super) fn conclude(cluster: &Cluster, storm: &Storm) {
     let coverage = &storm.shared.coverage;
-    let (leaders, newest, applied) = cluster.checker().ask(|history| {
-        (
-            history.elections.leaders().len() as u64,
-            history.elections.newest_term().0,
-            history.applied.highest().0,
-        )
-    });
-    coverage.met_times(Met::Leaders, leaders);
-    coverage.met_times(Met::TermsWithoutLeader, newest.saturating_sub(leaders));
+    coverage.count_history(cluster);
+    let applied = cluster.checker().ask(|history| history.applied.highest().0);
     let taken = coverage.count(Met::CommandsTaken);
     coverage.met_times(Met::CommandsLost, taken.saturating_sub(applied));
+    let remark = |text: &str| cluster.measures().remarks.lock().push(text.to_owned());
+    if !storm.shared.logs_are_shown() {
+        for what in [Met::ConflictsOfOne, Met::ConflictsOfFew, Met::ConflictsOfMany] {
+            coverage.cannot_count(what);
+        }
+        remark("conflicts of logs could not be counted: Raft::view shows none");
+    }
+    if coverage.count(Met::DiskTrials) == 0 {
+        coverage.cannot_count(Met::DiskTrials);
+        coverage.cannot_count(Met::DiskTrialsUndecided);
+        remark(NOT_TRIED);
+    }
     tracing::info!(target: log::TEST, "{coverage}");
-    cluster.measures().notes.lock().push(coverage.to_string());
 }
+
+/// There are two reasons.
+const NOT_TRIED: &str = "whether a majority has what was applied on its disks was not tried out: nothing \
+    was seen to be applied that the seed chose for it, or time is not virtual";

@@ -15,11 +15,11 @@ use labrt::{event, sim, thread};
 use raftapi::{ApplyMsg, EntryId, LogIndex, ServerId, Term};
 use rand::RngExt as _;
 
-use super::coverage::{Coverage, Met};
 use super::durability::{self, Trial};
 use super::environment::{CUT_OFF, Environment, Every, SLOW_SAVE};
 use crate::choices::Verb;
-use crate::cluster::{Cluster, WeakCluster};
+use crate::cluster::{Cluster, ServiceKind, WeakCluster};
+use crate::coverage::{Coverage, Met};
 use crate::log;
 use crate::nemesis::server;
 use crate::service::Habits;
@@ -27,6 +27,13 @@ use crate::task;
 
 /// So many majorities are started from their disks in one run, at most: each takes a few milliseconds.
 const TRIALS: u64 = 24;
+
+/// There are no clients.
+const NOT_OVER_RAFT: [Met; 2] = [Met::Operations, Met::Retries];
+
+/// What a service does is its own affair, and clients give commands.
+const NOT_OVER_THE_SERVICE: [Met; 4] =
+    [Met::Stalls, Met::CallsBack, Met::CommandsTaken, Met::CommandsLost];
 
 /// Services call back so often, at most: each time there is something more to apply.
 const CALLS_BACK: u64 = 200;
@@ -45,7 +52,9 @@ pub(crate) struct Storm {
 /// What all that strikes has in common. It does not keep the cluster.
 pub(crate) struct Shared {
     pub(crate) environment: Environment,
-    pub(crate) coverage: Coverage,
+    pub(crate) coverage: Arc<Coverage>,
+    /// A server has shown its log.
+    logs_are_shown: AtomicBool,
     over: AtomicBool,
     /// Held by whoever ends, starts or stops a server: one at a time.
     hands: Mutex<()>,
@@ -63,6 +72,11 @@ enum Blow {
 }
 
 impl Shared {
+    /// Has any server shown its log? If not, nobody can tell what it lost.
+    pub(crate) fn logs_are_shown(&self) -> bool {
+        self.logs_are_shown.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
     }
@@ -96,11 +110,17 @@ impl Shared {
 impl Storm {
     /// Nothing befalls the cluster yet; but clocks run, and services behave, as the environment has it.
     pub(crate) fn gather(cluster: &Cluster, environment: Environment) -> Storm {
+        let coverage = Arc::new(match cluster.setup().service {
+            ServiceKind::Tester { .. } => Coverage::of_all_but(&NOT_OVER_RAFT),
+            ServiceKind::Kv { .. } => Coverage::of_all_but(&NOT_OVER_THE_SERVICE),
+        });
+        *cluster.measures().coverage.lock() = Some(Arc::clone(&coverage));
         let (blows, next_blow) = channel::unbounded();
         let shared = Arc::new(Shared {
             gates: parking_lot::Mutex::new(vec![(0, false); environment.servers]),
             environment,
-            coverage: Coverage::default(),
+            coverage,
+            logs_are_shown: AtomicBool::new(false),
             over: AtomicBool::new(false),
             hands: Mutex::new(()),
             blows,
@@ -141,7 +161,7 @@ impl Storm {
                     if let Some(who) = server(event.to)
                         && let Some(cluster) = cluster.upgrade()
                     {
-                        count_conflicts(&cluster, who, &shared.coverage, &mut logs.lock());
+                        count_conflicts(&cluster, who, &shared, &mut logs.lock());
                     }
                     return;
                 }
@@ -571,11 +591,12 @@ fn up_to(length: Duration, dice: &mut Rng) -> Duration {
 fn count_conflicts(
     cluster: &Cluster,
     who: ServerId,
-    coverage: &Coverage,
+    shared: &Shared,
     logs: &mut [Option<(u32, LogIndex, Term)>],
 ) {
     let Some(sight) = cluster.observe(who) else { return };
     let Some(view) = sight.view else { return };
+    shared.logs_are_shown.store(true, Ordering::Relaxed);
     let last = view.last();
     let before = logs[who.0].replace((sight.incarnation, last.index, last.term));
     let Some((incarnation, index, term)) = before else { return };
@@ -589,7 +610,7 @@ fn count_conflicts(
             .rev()
             .take_while(|index| view.term_at(LogIndex(*index)).is_none_or(|found| found > term))
             .count();
-        coverage.met(match taken {
+        shared.coverage.met(match taken {
             0 | 1 => Met::ConflictsOfOne,
             2..=9 => Met::ConflictsOfFew,
             _ => Met::ConflictsOfMany,
