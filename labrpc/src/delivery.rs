@@ -105,6 +105,7 @@ pub(crate) fn send(
     link.requests += 1;
     let (up, stream) = (link.up, link.streams.requests);
     let mut fate = RequestFate::draw(stream, request, state.conditions_of(route.there));
+    fate.delay += state.conditions_of(route.there).transmission(bytes.len());
     if !state.chance.may_touch(&route.from_name, &route.to_name, MessageKind::Request, request) {
         fate.spare(state.conditions_of(route.there));
     }
@@ -225,6 +226,7 @@ impl Message {
         link.replies += 1;
         let (up, stream) = (link.up, link.streams.replies);
         let mut fate = ReplyFate::draw(stream, reply, state.conditions_of(self.route.back));
+        fate.delay += state.conditions_of(self.route.back).transmission(self.bytes.len());
         let Route { from_name, to_name, .. } = &*self.route;
         if !state.chance.may_touch(to_name, from_name, MessageKind::Reply, reply) {
             fate.spare(state.conditions_of(self.route.back));

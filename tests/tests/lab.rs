@@ -42,4 +42,7 @@ mod tester_kv;
 /// Campaigns in which the seed chooses the environment as well.
 #[path = "lab/torture.rs"]
 mod torture;
+/// Histories that random faults come to too seldom.
+#[path = "lab/torture_directed.rs"]
+mod torture_directed;
 // staff: to here

@@ -199,7 +199,7 @@ impl Incarnation {
 impl Cluster {
     /// Starts the servers, then connects them.
     pub(crate) fn start_up(
-        setup: Setup,
+        setup: &Setup,
         measures: Arc<Measures>,
         choices: Arc<Choices>,
         recorder: &Recorder,
@@ -221,7 +221,7 @@ impl Cluster {
         };
         let cluster = Cluster {
             shared: Arc::new(Shared {
-                setup,
+                setup: *setup,
                 network,
                 checker: Arc::new(Checker::new(setup.servers)),
                 measures,

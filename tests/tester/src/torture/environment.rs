@@ -92,6 +92,8 @@ pub struct Crashes {
     pub at_send: f64,
     /// When their reply is delivered.
     pub at_reply: f64,
+    /// When the first reply that they give in a term is delivered: as a rule, a vote.
+    pub at_vote: f64,
     /// When the service has a command in hand.
     pub at_apply: f64,
     /// When the service has a snapshot in hand.
@@ -138,6 +140,7 @@ impl Environment {
             at_save: rarely(dice, 0.01, 0.1),
             at_send: rarely(dice, 0.002, 0.02),
             at_reply: rarely(dice, 0.002, 0.03),
+            at_vote: 0.0,
             at_apply: rarely(dice, 0.005, 0.05),
             at_install: rarely(dice, 0.05, 0.5),
             at_first_apply: rarely(dice, 0.02, 0.2),
@@ -202,6 +205,11 @@ impl Environment {
         environment.crashes.leader_at_install = seldom(dice, 0.5, 0.05..0.5);
         environment.partitions.at_first_apply = seldom(dice, 0.35, 0.01..0.1);
         environment.calls_back = seldom(dice, 0.3, 0.05..0.5);
+        environment.crashes.at_vote = seldom(dice, 0.4, 0.05..0.5);
+        let slow_links = [0, 10, 50, 100][dice.random_range(0..4)];
+        if dice.random_bool(0.4) {
+            environment.conditions.per_kilobyte = Duration::from_micros(slow_links);
+        }
         if environment.slow_disk == 0.0 {
             environment.crashes.in_save = 0.0;
         }
@@ -336,6 +344,8 @@ impl fmt::Display for Environment {
             Some(format!("messages take {}", millis(c.delay))),
             (c.extra_request_delay.max > Duration::ZERO)
                 .then(|| format!("requests {} more", millis(c.extra_request_delay))),
+            (c.per_kilobyte > Duration::ZERO)
+                .then(|| format!("each 1,000 bytes {:?}", c.per_kilobyte)),
             share(c.request_loss, "requests lost"),
             share(c.reply_loss, "replies lost"),
             share(c.duplicate, &format!("requests again after {}:", millis(c.duplicate_delay))),
@@ -349,6 +359,7 @@ impl fmt::Display for Environment {
             share(self.crashes.at_save, "after a save"),
             share(self.crashes.at_send, "after a send"),
             share(self.crashes.at_reply, "when a reply arrives"),
+            share(self.crashes.at_vote, "when the first reply in a term arrives"),
             share(self.crashes.at_apply, "at a command in hand"),
             share(self.crashes.at_install, "at a snapshot in hand"),
             share(self.crashes.at_first_apply, "after a first apply"),

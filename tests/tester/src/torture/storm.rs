@@ -309,22 +309,27 @@ impl Storm {
         let (cluster, shared) = (self.cluster.downgrade(), Arc::clone(&self.shared));
         let (sends, replies) =
             (stream("torture/crash at sends"), stream("torture/crash at replies"));
+        // In which each server has last replied.
+        let terms = parking_lot::Mutex::new(vec![Term(0); self.cluster.len()]);
         self.cluster.network().observe(move |event| {
             if shared.is_over() {
                 return;
             }
-            let (name, fate, probability, met) = match event.kind {
-                NetEventKind::RequestSent => {
-                    (event.from, sends, crashes.at_send, Met::CrashesAtSend)
-                }
-                NetEventKind::ReplyDelivered => {
-                    (event.to, replies, crashes.at_reply, Met::CrashesAtReply)
-                }
+            let (name, fate) = match event.kind {
+                NetEventKind::RequestSent => (event.from, sends),
+                NetEventKind::ReplyDelivered => (event.to, replies),
                 _ => return,
             };
+            let Some(victim) = server(name) else { return };
+            let Some(cluster) = cluster.upgrade() else { return };
+            let (probability, met) = match event.kind {
+                NetEventKind::RequestSent => (crashes.at_send, Met::CrashesAtSend),
+                _ if crashes.at_vote > 0.0 && is_new_term(&cluster, victim, &mut terms.lock()) => {
+                    (crashes.at_vote.max(crashes.at_reply), Met::CrashesAtVote)
+                }
+                _ => (crashes.at_reply, Met::CrashesAtReply),
+            };
             if fate.at(event.call).random_bool(probability)
-                && let Some(victim) = server(name)
-                && let Some(cluster) = cluster.upgrade()
                 && cluster.choices().fault(Verb::Strike, || format!("{victim}, {met:?}"))
             {
                 shared.strike(&cluster, victim, met);
@@ -539,9 +544,15 @@ impl Storm {
     }
 }
 
+/// Is the server in another term than when it last replied?
+fn is_new_term(cluster: &Cluster, server: ServerId, terms: &mut [Term]) -> bool {
+    let Some((term, _)) = cluster.observe_state(server) else { return false };
+    std::mem::replace(&mut terms[server.0], term) < term
+}
+
 fn leaders(cluster: &Cluster) -> Vec<(Term, ServerId)> {
     let leads = |server| {
-        let (term, leads) = cluster.observe(server)?.state;
+        let (term, leads) = cluster.observe_state(server)?;
         leads.then_some((term, server))
     };
     cluster.servers().filter_map(leads).collect()
