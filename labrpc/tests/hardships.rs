@@ -5,8 +5,8 @@ mod common;
 use std::time::Duration;
 
 use common::{
-    FOR_EVER, Name, Sleep, at_most, millis, on_both_engines, pair, simulated_or_real, since,
-    wait_until,
+    FOR_EVER, Length, Name, Sleep, at_most, millis, on_both_engines, pair, simulated_or_real,
+    since, wait_until,
 };
 use labrpc::{Conditions, DelayRange, NetEventKind::*, NoReply, Stats};
 use labrt::{node::Node, sim, time};
@@ -219,5 +219,20 @@ fn conditions_of_one_link() {
         assert_eq!(pair.end.call(&Name(2)), Err(NoReply));
         pair.network.set_link_conditions("C0", "S0", None);
         assert_eq!(pair.end.call(&Name(3)), Ok("number 3".to_owned()));
+    });
+}
+
+/// On a slow link a message takes the time of its bytes, whatever else is under way.
+#[test]
+fn a_slow_link_takes_time_for_every_byte() {
+    on_both_engines(20, || {
+        let pair = pair();
+        pair.network.set_conditions(Conditions::reliable().with_slow_links(millis(1)));
+        let start = sim::elapsed();
+        assert_eq!(pair.end.call(&Length("x".repeat(20_000))), Ok(20_000));
+        assert!((millis(20)..=at_most(millis(22))).contains(&since(start)));
+        let start = sim::elapsed();
+        assert_eq!(pair.end.call(&Length("x".repeat(100))), Ok(100));
+        assert!(since(start) < at_most(millis(2)));
     });
 }

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //!   one seed ─▶ Environment: 3, 5 or 7 servers; delays, losses, duplicates, late messages; crashes at any time,
-//!      │        after a save, a send, a reply, in the middle of an apply or an install; partitions, one-way and
-//!      │        flapping links; pauses, slow saves, wrong clocks; snapshots; bursts of commands
+//!      │        in and after a save, after a send, a reply, a vote, in the middle of an apply or an install;
+//!      │        partitions, one-way, flapping and slow links; pauses, slow disks, wrong clocks; services that
+//!      │        stall or call back; snapshots; bursts of commands
 //!      ▼
 //!   first phase: a storm of all that         every rule of the checker at each event; and now and then
 //!      │                                     a majority is started from its disks alone (durability)
 //!      ▼
-//!   second phase: it is over for some majority, which must go on within a stated time; then for all
-//!      │
+//!   second phase: it is over for some majority, which must go on within a stated time; then for all, also
+//!      │          one that was away and crashes as it comes back; in the end kill() must end them
 //!      ▼
 //!   Coverage: what was really met, in the record of the run
 //! ```
