@@ -35,6 +35,8 @@ pub enum Met {
     CrashesAtReply,
     /// When its first reply in a term was: as a rule, a vote.
     CrashesAtVote,
+    /// At one of its first replies after it was away, when all else was calm.
+    CrashesComingBack,
     /// With a command in hand.
     CrashesAtApply,
     /// With a snapshot in hand.
@@ -89,7 +91,7 @@ pub enum Met {
     DiskTrialsUndecided,
 }
 
-const ALL: [(Met, &str); 38] = [
+const ALL: [(Met, &str); 39] = [
     (Met::Leaders, "leaders"),
     (Met::TermsWithoutLeader, "terms-without-leader"),
     (Met::ConflictsOfOne, "conflicts-of-1"),
@@ -102,6 +104,7 @@ const ALL: [(Met, &str); 38] = [
     (Met::CrashesAtSend, "crashes-at-send"),
     (Met::CrashesAtReply, "crashes-at-reply"),
     (Met::CrashesAtVote, "crashes-at-vote"),
+    (Met::CrashesComingBack, "crashes-coming-back"),
     (Met::CrashesAtApply, "crashes-at-apply"),
     (Met::CrashesAtInstall, "crashes-at-install"),
     (Met::CrashesAtFirstApply, "crashes-at-first-apply"),

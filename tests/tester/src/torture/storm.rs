@@ -32,8 +32,8 @@ const TRIALS: u64 = 24;
 const NOT_OVER_RAFT: [Met; 2] = [Met::Operations, Met::Retries];
 
 /// What a service does is its own affair, and clients give commands.
-const NOT_OVER_THE_SERVICE: [Met; 4] =
-    [Met::Stalls, Met::CallsBack, Met::CommandsTaken, Met::CommandsLost];
+const NOT_OVER_THE_SERVICE: [Met; 5] =
+    [Met::Stalls, Met::CallsBack, Met::CommandsTaken, Met::CommandsLost, Met::CrashesComingBack];
 
 /// Services call back so often, at most: each time there is something more to apply.
 const CALLS_BACK: u64 = 200;
@@ -348,7 +348,7 @@ impl Storm {
                 && let Some(cluster) = cluster.upgrade()
                 && cluster.choices().fault(Verb::Strike, || format!("{victim}, at an answer"))
             {
-                shared.strike(&cluster, victim, Met::CrashesAtReply);
+                shared.strike(&cluster, victim, Met::CrashesComingBack);
             }
         });
     }
