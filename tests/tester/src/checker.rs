@@ -28,6 +28,8 @@ pub struct Measures {
     pub found: parking_lot::Mutex<Option<(Duration, Failure)>>,
     /// What is to be said besides.
     pub remarks: parking_lot::Mutex<Vec<String>>,
+    /// And what the story says of itself.
+    pub notes: parking_lot::Mutex<Vec<String>>,
     /// What the seed has chosen of the world, if that is for it to choose.
     pub environment: parking_lot::Mutex<Option<String>>,
     /// What the run met; while it goes on, only if the story counts that.
@@ -42,6 +44,7 @@ impl Measures {
         }
         *self.found.lock() = None;
         self.remarks.lock().clear();
+        self.notes.lock().clear();
         *self.environment.lock() = None;
         *self.coverage.lock() = None;
     }

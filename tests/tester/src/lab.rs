@@ -303,7 +303,12 @@ impl Lab {
             commands: measures.commands.load(Ordering::Relaxed),
             switches: report.switches,
             trace: format!("{:016x}", report.trace_hash),
-            warnings: [report.warnings.as_slice(), &measures.remarks.lock()].concat(),
+            warnings: [
+                report.warnings.as_slice(),
+                &measures.remarks.lock(),
+                &measures.notes.lock(),
+            ]
+            .concat(),
             artefacts: artefacts::write(&test.name, seed, attachments.chain(timeline)),
             broken_before: None,
             environment: measures.environment.lock().clone(),

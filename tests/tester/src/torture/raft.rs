@@ -175,17 +175,17 @@ pub(super) fn conclude(cluster: &Cluster, storm: &Storm) {
     let applied = cluster.checker().ask(|history| history.applied.highest().0);
     let taken = coverage.count(Met::CommandsTaken);
     coverage.met_times(Met::CommandsLost, taken.saturating_sub(applied));
-    let remark = |text: &str| cluster.measures().remarks.lock().push(text.to_owned());
+    let note = |text: &str| cluster.measures().notes.lock().push(text.to_owned());
     if !storm.shared.logs_are_shown() {
         for what in [Met::ConflictsOfOne, Met::ConflictsOfFew, Met::ConflictsOfMany] {
             coverage.cannot_count(what);
         }
-        remark("conflicts of logs could not be counted: Raft::view shows none");
+        note("conflicts of logs could not be counted: Raft::view shows none");
     }
     if coverage.count(Met::DiskTrials) == 0 {
         coverage.cannot_count(Met::DiskTrials);
         coverage.cannot_count(Met::DiskTrialsUndecided);
-        remark(NOT_TRIED);
+        note(NOT_TRIED);
     }
     tracing::info!(target: log::TEST, "{coverage}");
 }

@@ -22,11 +22,16 @@ use crate::cluster::{Cluster, ServiceKind, WeakCluster};
 use crate::coverage::{Coverage, Met};
 use crate::log;
 use crate::nemesis::server;
+use crate::report::Failure;
 use crate::service::Habits;
 use crate::task;
+use crate::text::at;
 
 /// So many majorities are started from their disks in one run, at most: each takes a few milliseconds.
 const TRIALS: u64 = 24;
+
+/// Pauses and slow disks included, a server's own calls have returned by then.
+const RETURNS: Duration = Duration::from_secs(20);
 
 /// There are no clients.
 const NOT_OVER_RAFT: [Met; 2] = [Met::Operations, Met::Retries];
@@ -629,6 +634,44 @@ fn count_conflicts(
     }
 }
 
+/// A service has called its own Raft. It is no good to wait for the end of the run if that never returns.
+struct Waiting(Arc<AtomicBool>);
+
+impl Waiting {
+    fn begin(server: ServerId) -> Waiting {
+        let (waits, called) = (Arc::new(AtomicBool::new(true)), sim::elapsed());
+        let still = Arc::clone(&waits);
+        event::after(RETURNS, move || {
+            if still.load(Ordering::Relaxed) {
+                never_returned(server, called).raise();
+            }
+        });
+        Waiting(waits)
+    }
+}
+
+/// Also if the server dies meanwhile.
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+fn never_returned(server: ServerId, called: Duration) -> Failure {
+    Failure::liveness("a call from the apply loop does not return")
+        .expected(
+            "a service may call start() and get_state() before it takes anything more from the apply \
+             channel: they wait for nobody who waits for it (Raft API)",
+        )
+        .happened(format!(
+            "the service of {server} called {}; {} it still waited",
+            at(called),
+            at(sim::elapsed())
+        ))
+        .look_at("which lock is held while something is sent on the apply channel")
+        .always()
+}
+
 /// What servers and services do besides.
 struct Torturer {
     cluster: WeakCluster,
@@ -734,8 +777,10 @@ impl Torturer {
             && let Some(_inside) = self.shared.enter(server)
         {
             self.shared.coverage.met(Met::CallsBack);
+            let waiting = Waiting::begin(server);
             cluster.look(server);
             let taken = cluster.start(server, &cluster.command());
+            drop(waiting);
             self.shared.coverage.met_times(Met::CommandsTaken, u64::from(taken.is_some()));
         }
     }
