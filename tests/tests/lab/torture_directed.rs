@@ -50,6 +50,26 @@ fn leader_with_a_tail(cluster: &Cluster, commands: u64) -> ServerId {
     unreachable!("that does not return")
 }
 
+/// The leader and one follower are cut off from the rest; it takes so many commands, which the two have.
+/// Then these two are cut off, and the rest is connected.
+fn leader_whose_tail_one_other_has(cluster: &Cluster, commands: u64) -> ServerId {
+    for _ in 0..TRIES {
+        let leader = cluster.expect_settled_leader();
+        let others = all_but(cluster, &[leader]);
+        cluster.disconnect_each(&others[1..]);
+        let taken = (0..commands).all(|_| cluster.propose(leader).is_some());
+        cluster.sleep(SETTLED);
+        if taken {
+            cluster.disconnect_each(&[leader, others[0]]);
+            cluster.connect_each(&others[1..]);
+            return leader;
+        }
+        cluster.connect_all();
+    }
+    cluster.relies_on(false, "a leader that was cut off just now takes commands");
+    unreachable!("that does not return")
+}
+
 /// These three are connected and nobody else is; the first has entries that the others lack, and so must
 /// win. Returns as soon as it leads, before it can tell them of any entry.
 fn only_the_first_can_win(cluster: &Cluster, [first, second, third]: [ServerId; 3]) {
@@ -282,14 +302,14 @@ fn figure_8_e_an_entry_of_its_own_term_commits_all_before_it() {
 
 // ---- others ----
 
-/// A leads, B leads and overwrites what A had; when A leads again, it has forgotten what it knew of the
+/// A leads, and one other has its entries; B leads and overwrites them; when A leads again, it has forgotten what it knew of the
 /// others' logs, and what it once promised (Raft 5.3, Figure 2: reinitialized after election).
 #[test]
 fn a_leader_that_leads_again_begins_anew() {
     history("leadership from A to B to A").run(|cluster| {
         cluster.expect_agreement(5);
-        let a = leader_with_a_tail(cluster, 3);
-        four_agree(cluster, 2);
+        let a = leader_whose_tail_one_other_has(cluster, 8);
+        cluster.expect_agreement(3);
         all_agree(cluster);
         // One entry that A has, and two others lack.
         let others = all_but(cluster, &[a]);
