@@ -32,6 +32,9 @@ mod child;
 #[expect(clippy::unwrap_used, reason = "as above")]
 #[path = "lab/recorder.rs"]
 mod recorder;
+/// Systematic search over few forced choices.
+#[path = "lab/search.rs"]
+mod search;
 /// Tests of the tester itself.
 #[expect(clippy::unwrap_used, reason = "as above")]
 #[path = "lab/tester.rs"]

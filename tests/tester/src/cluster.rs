@@ -91,6 +91,7 @@ pub struct Cluster {
 }
 
 /// A cluster, as long as somebody else holds it.
+#[derive(Clone)]
 pub(crate) struct WeakCluster(Weak<Shared>);
 
 impl WeakCluster {

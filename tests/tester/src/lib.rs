@@ -62,6 +62,7 @@ mod recorder;
 pub mod replay;
 pub mod report;
 mod run;
+pub mod search;
 mod service;
 pub mod settings;
 pub mod shrink;

@@ -7,6 +7,7 @@ use labrecord::Seed;
 use labrt::sim::{Backend, Engine};
 use labrt::time::Duration;
 
+use crate::search::Limits;
 use crate::topics::Topics;
 
 /// How often each test runs, and with what.
@@ -24,6 +25,10 @@ pub struct Settings {
     pub replay: Option<PathBuf>,
     /// A run that fails is reduced, in this time at most; `None` if not (`LAB_SHRINK`).
     pub shrink: Option<Duration>,
+    /// How many runs a search makes at most, if not as many as its test says (`LAB_SEARCH`).
+    pub search_runs: Option<u64>,
+    /// How many forced choices each may have (`LAB_DEVIATIONS`).
+    pub deviations: Option<usize>,
     /// Which runs are drawn (`LAB_TRACE`).
     pub timelines: Timelines,
     /// Run each seed twice and compare (`LAB_CHECK=determinism`).
@@ -209,8 +214,22 @@ impl Settings {
                 _ => return bad("LAB_SHRINK", value, SHRINK),
             },
         };
+        let search_runs = match get("LAB_SEARCH").map(|value| (value.parse(), value)) {
+            None => None,
+            Some((Ok(runs), _)) if runs > 0 => Some(runs),
+            Some((_, value)) => return bad("LAB_SEARCH", value, "it takes a number of runs, 1 or more"),
+        };
+        let deviations = match get("LAB_DEVIATIONS").map(|value| (value.parse(), value)) {
+            None => None,
+            Some((Ok(most), _)) => Some(most),
+            Some((_, value)) => {
+                return bad("LAB_DEVIATIONS", value, "it takes how many choices are forced at most");
+            }
+        };
         Ok(Settings {
             seeds,
+            search_runs,
+            deviations,
             supervised,
             records: get("LAB_RECORDS").map(PathBuf::from),
             log,
@@ -221,6 +240,15 @@ impl Settings {
             engine,
             backend,
         })
+    }
+
+    /// How far a search goes that goes so far by itself.
+    #[must_use]
+    pub fn limits(&self, usual: Limits) -> Limits {
+        Limits {
+            runs: self.search_runs.unwrap_or(usual.runs),
+            deviations: self.deviations.unwrap_or(usual.deviations),
+        }
     }
 
     /// The seeds that `test` runs on, in order.
