@@ -70,6 +70,8 @@ struct Now {
     changes: Vec<u64>,
     /// By server: what it last showed.
     shown: Vec<u64>,
+    /// By server: what it has applied, since its start.
+    applied: Vec<EntryId>,
     leads: Vec<bool>,
 }
 
@@ -83,6 +85,7 @@ impl Steer {
             disks: vec![0; servers],
             changes: vec![0; servers],
             shown: vec![0; servers],
+            applied: vec![EntryId::default(); servers],
             leads: vec![false; servers],
             ..Now::default()
         };
@@ -322,6 +325,7 @@ impl Steer {
             let victim = order.victim.0;
             let mut now = self.now.lock();
             (now.deaf[victim], now.shown[victim], now.leads[victim]) = (None, 0, false);
+            now.applied[victim] = EntryId::default();
         }
         let hands = self.hands.clone();
         event::after(Duration::ZERO, move || {
@@ -336,6 +340,7 @@ impl Habits for Steer {
     fn takes(&self, _server: ServerId, _message: &ApplyMsg) {}
 
     fn applied(&self, server: ServerId, id: EntryId, _command: &Bytes) {
+        self.now.lock().applied[server.0] = id;
         if let Some(choice) = self.offer(What::Applied { server, id }) {
             self.strike_here(server, choice);
         }
@@ -358,7 +363,8 @@ impl Now {
         flying.sort_unstable();
         let deaf: Vec<bool> = self.deaf.iter().map(Option::is_some).collect();
         let down = self.down.map(|server| server.0 as u64);
-        (&self.disks, &self.shown, flying, deaf, down, self.given).hash(&mut hasher);
+        let applied: Vec<_> = self.applied.iter().map(|id| (id.term.0, id.index.0)).collect();
+        (&self.disks, &self.shown, applied, flying, deaf, down, self.given).hash(&mut hasher);
         match what {
             What::Message { kind, method, from, to } => {
                 let leaving = self.last.get(&(from, to, kind, method));
