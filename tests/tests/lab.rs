@@ -42,6 +42,8 @@ mod tester;
 #[expect(clippy::unwrap_used, reason = "as above")]
 #[path = "lab/tester_kv.rs"]
 mod tester_kv;
+#[path = "lab/tester_search.rs"]
+mod tester_search;
 /// Campaigns in which the seed chooses the environment as well.
 #[path = "lab/torture.rs"]
 mod torture;

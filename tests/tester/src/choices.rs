@@ -150,12 +150,8 @@ pub struct Kept {
 
 impl Kept {
     /// Everything: the run of the seed as it is.
-    pub const EVERYTHING: Kept = Kept {
-        faults: Keep::All,
-        commands: Keep::All,
-        messages: Keep::All,
-        forced: Forced::new(),
-    };
+    pub const EVERYTHING: Kept =
+        Kept { faults: Keep::All, commands: Keep::All, messages: Keep::All, forced: Forced::new() };
 }
 
 /// What happened in a run, in its order: each with its time, and what it was about.

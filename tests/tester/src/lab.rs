@@ -215,7 +215,7 @@ impl Lab {
     fn run_seed(self, test: &Test, seed: Seed, settings: &Settings) -> Record {
         let (lab, test) = self.on(seed, test);
         match self.limits {
-            Some(limits) => lab.search_on(&test, seed, settings, settings.limits(limits)),
+            Some(limits) => lab.search_on(&test, seed, settings, settings.search.limits(limits)),
             None => lab.run_seed_on(&test, seed, settings),
         }
     }
@@ -224,7 +224,8 @@ impl Lab {
     /// usual one.
     fn search_on(self, test: &Test, seed: Seed, settings: &Settings, limits: Limits) -> Record {
         let found = search::search(test, seed, settings, limits);
-        log::print(&found.coverage(&test.name));
+        let coverage = found.coverage();
+        log::print(&format!("{}: {coverage}\n", test.name));
         let how = How { kept: found.kept(), ..How::usual(settings) };
         let run = self.run_once(test, seed, &how);
         let mut again = self.again(&test.name, &format!("LAB_SEED={seed}"), settings.engine);
@@ -232,7 +233,7 @@ impl Lab {
         if let Some(file) = &file {
             again = self.again(&test.name, &format!("LAB_REPLAY={file}"), settings.engine);
         }
-        run.measures.notes.lock().push(search::list(&run.happened.points));
+        run.measures.notes.lock().push(coverage);
         let timeline = draw(test, seed, &how, &run, &again);
         self.record(test, seed, &run, again, timeline.as_ref())
     }
@@ -337,6 +338,7 @@ impl Lab {
                 report.warnings.as_slice(),
                 &measures.remarks.lock(),
                 &measures.notes.lock(),
+                search::list(&run.happened.points).as_slice(),
             ]
             .concat(),
             artefacts: artefacts::write(&test.name, seed, attachments.chain(timeline)),

@@ -22,9 +22,10 @@ use std::str::FromStr;
 
 use labrecord::Seed;
 use labrpc::{MessageId, MessageKind};
+use labrt::time::Duration;
 
 use crate::choices::{Happened, Keep, Kept, Step};
-use crate::search::{Deviation, Forced};
+use crate::search::{Deviation, Forced, Point};
 use crate::text::at;
 
 /// The only version of the format so far.
@@ -125,7 +126,8 @@ const A_KEY: &str =
     "a line begins with version, test, seed, fails, fault, command, message or choice";
 const A_FAULT: &str = "a fault is `all`, or a verb and which time, as `crash 17`";
 const A_COMMAND: &str = "a command is `all`, or a verb and which time, as `agree 3`";
-const A_CHOICE: &str = "a choice is the number of a point and lose, delay, deafen, crash or restart: `17 lose`";
+const A_CHOICE: &str =
+    "a choice is the number of a point and lose, delay, deafen, crash or restart: `17 lose`";
 const A_MESSAGE: &str = "a message is `all`, or its place on its link, as `S1>S2 request 44`";
 
 /// Adds what a line names; `None` if that is not understood.
@@ -184,10 +186,25 @@ impl Replay {
         let steps = left.faults.iter().chain(&left.commands);
         let steps = steps.map(|(step, when, about)| (step.to_string(), about.as_str(), when));
         let messages = left.messages.iter().map(|(id, when, what)| (id.to_string(), *what, when));
-        let notes: BTreeMap<String, String> = steps
-            .chain(messages)
-            .map(|(name, about, when)| (name, format!("{about}, {}", at(*when))))
-            .collect();
+        let notes =
+            steps.chain(messages).map(|(name, about, when)| (name, about.to_owned(), *when));
+        text + &self.noted(notes)
+    }
+
+    /// The file, with a comment on each choice: the points are those of its run.
+    pub(crate) fn with_points(&self, points: &[Point]) -> String {
+        let notes = (1..).zip(points).filter_map(|(number, point)| {
+            let deviation = Deviation { point: number, choice: point.chosen? };
+            Some((deviation.to_string(), point.to_string(), point.at))
+        });
+        self.noted(notes)
+    }
+
+    /// The file, with comments on some of what it names.
+    fn noted(&self, notes: impl Iterator<Item = (String, String, Duration)>) -> String {
+        let notes: BTreeMap<String, String> =
+            notes.map(|(name, about, when)| (name, format!("{about}, {}", at(when)))).collect();
+        let mut text = String::new();
         for line in self.to_string().lines() {
             let name = line.split_once(char::is_whitespace).map_or("", |(_, name)| name.trim());
             let _ = match notes.get(name) {

@@ -25,10 +25,8 @@ pub struct Settings {
     pub replay: Option<PathBuf>,
     /// A run that fails is reduced, in this time at most; `None` if not (`LAB_SHRINK`).
     pub shrink: Option<Duration>,
-    /// How many runs a search makes at most, if not as many as its test says (`LAB_SEARCH`).
-    pub search_runs: Option<u64>,
-    /// How many forced choices each may have (`LAB_DEVIATIONS`).
-    pub deviations: Option<usize>,
+    /// How far a search goes.
+    pub search: SearchSettings,
     /// Which runs are drawn (`LAB_TRACE`).
     pub timelines: Timelines,
     /// Run each seed twice and compare (`LAB_CHECK=determinism`).
@@ -93,6 +91,42 @@ pub struct LogSettings {
     pub topics: Topics,
     /// Into this file; `None` for the terminal.
     pub file: Option<PathBuf>,
+}
+
+/// How far a search goes, where that is not left to its test.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SearchSettings {
+    /// How many runs it makes at most (`LAB_SEARCH`).
+    pub runs: Option<u64>,
+    /// How many choices are forced in each at most (`LAB_DEVIATIONS`).
+    pub deviations: Option<usize>,
+}
+
+impl SearchSettings {
+    fn read(get: impl Fn(&'static str) -> Option<String>) -> Result<SearchSettings, BadSetting> {
+        let number = |variable, least: u64, accepted| {
+            let Some(value) = get(variable) else { return Ok(None) };
+            match value.parse() {
+                Ok(number) if number >= least => Ok(Some(number)),
+                _ => Err(BadSetting { variable, value, accepted }),
+            }
+        };
+        let deviations =
+            number("LAB_DEVIATIONS", 0, "it takes how many choices are forced at most")?;
+        Ok(SearchSettings {
+            runs: number("LAB_SEARCH", 1, "it takes a number of runs, 1 or more")?,
+            deviations: deviations.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
+        })
+    }
+
+    /// The limits of a search that goes so far by itself.
+    #[must_use]
+    pub fn limits(&self, usual: Limits) -> Limits {
+        Limits {
+            runs: self.runs.unwrap_or(usual.runs),
+            deviations: self.deviations.unwrap_or(usual.deviations),
+        }
+    }
 }
 
 /// A variable whose value is not understood.
@@ -214,22 +248,9 @@ impl Settings {
                 _ => return bad("LAB_SHRINK", value, SHRINK),
             },
         };
-        let search_runs = match get("LAB_SEARCH").map(|value| (value.parse(), value)) {
-            None => None,
-            Some((Ok(runs), _)) if runs > 0 => Some(runs),
-            Some((_, value)) => return bad("LAB_SEARCH", value, "it takes a number of runs, 1 or more"),
-        };
-        let deviations = match get("LAB_DEVIATIONS").map(|value| (value.parse(), value)) {
-            None => None,
-            Some((Ok(most), _)) => Some(most),
-            Some((_, value)) => {
-                return bad("LAB_DEVIATIONS", value, "it takes how many choices are forced at most");
-            }
-        };
         Ok(Settings {
             seeds,
-            search_runs,
-            deviations,
+            search: SearchSettings::read(get)?,
             supervised,
             records: get("LAB_RECORDS").map(PathBuf::from),
             log,
@@ -240,15 +261,6 @@ impl Settings {
             engine,
             backend,
         })
-    }
-
-    /// How far a search goes that goes so far by itself.
-    #[must_use]
-    pub fn limits(&self, usual: Limits) -> Limits {
-        Limits {
-            runs: self.search_runs.unwrap_or(usual.runs),
-            deviations: self.deviations.unwrap_or(usual.deviations),
-        }
     }
 
     /// The seeds that `test` runs on, in order.

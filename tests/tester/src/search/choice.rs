@@ -8,6 +8,8 @@ use labrpc::MessageKind;
 use labrt::time::Duration;
 use raftapi::{EntryId, ServerId};
 
+use crate::text::span;
+
 /// A message that is late arrives so much later than usual: longer than most election timeouts.
 pub(crate) const LATE: Duration = Duration::from_secs(1);
 
@@ -21,7 +23,8 @@ pub enum Choice {
     /// Whoever was to get this request hears no request until it has asked for votes: its election timer
     /// comes first.
     Deafen,
-    /// The server crashes here, and stays down until another one does, or until the story brings it back.
+    /// The server crashes here, and comes back when another one crashes, or when all is quiet and the commands
+    /// are used up.
     Crash,
     /// The server crashes here, and starts again at once.
     Restart,
@@ -144,44 +147,42 @@ pub struct Point {
     pub state: u64,
 }
 
-/// What happens there, in words: `S0 crashes when it has saved something for the 3rd time`.
+/// What happens there, in words: `S2 crashes at change 3 of its disk, and restarts at once`.
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = |method: &'static str| method.rsplit_once('.').map_or(method, |(_, name)| name);
         match self.what {
             What::Message { kind, method, from, to } => {
-                let method = method.rsplit_once('.').map_or(method, |(_, name)| name);
+                let message = format_args!("{from}'s {} {kind} to {to}", short(method));
                 match self.chosen {
-                    Some(Choice::Deafen) => write!(
-                        f,
-                        "{to} hears nothing, from {from}'s {method} on, until it campaigns itself"
-                    ),
-                    Some(Choice::Lose) => write!(f, "{from}'s {method} {kind} to {to} is lost"),
-                    Some(Choice::Delay) => {
-                        write!(f, "{from}'s {method} {kind} to {to} takes {LATE:?}")
+                    Some(Choice::Lose) => write!(f, "{message} is lost"),
+                    Some(Choice::Delay) => write!(f, "{message} is late by {}", span(LATE)),
+                    Some(Choice::Deafen) => {
+                        write!(f, "{message} is lost, and {to} hears no other until it campaigns")
                     }
-                    _ => write!(f, "{from}'s {method} {kind} to {to}"),
+                    _ => write!(f, "{message} leaves"),
                 }
             }
             What::Saved { server, times } => {
-                write!(f, "{server} {} it has changed its disk, {times} times so far", self.crash())
+                write!(f, "{server} {} at change {times} of its disk", self.verb())
             }
             What::Answered { server, caller, method } => {
-                let method = method.rsplit_once('.').map_or(method, |(_, name)| name);
-                write!(f, "{server} {} {caller} has its reply to {method}", self.crash())
+                let method = short(method);
+                write!(f, "{server} {} as {caller} has its reply to {method}", self.verb())
             }
             What::Applied { server, id } => {
-                write!(f, "{server} {} it has applied {id}", self.crash())
+                write!(f, "{server} {} as it has applied {id}", self.verb())
             }
         }
     }
 }
 
 impl Point {
-    fn crash(&self) -> &'static str {
+    fn verb(&self) -> &'static str {
         match self.chosen {
-            Some(Choice::Crash) => "crashes and stays down, when",
-            Some(Choice::Restart) => "crashes and restarts at once, when",
-            _ => "may crash when",
+            Some(Choice::Crash) => "crashes for long",
+            Some(Choice::Restart) => "crashes and restarts",
+            _ => "goes on",
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use labrecord::Seed;
+use labrt::sim::Engine;
 
 use super::choice::{Deviation, Point};
 use super::walk::{Limits, Walk};
@@ -16,19 +17,21 @@ use crate::text::at;
 /// What a search came to.
 pub(crate) struct Found {
     walk: Walk,
-    limits: Limits,
     /// The first run that failed.
     failed: Option<Vec<Deviation>>,
     wall: std::time::Duration,
 }
 
 /// Runs it with one list of choices after the other, until one fails, or all within the limits were tried.
+/// On the wall clock there is nothing to choose.
 pub(crate) fn search(test: &Test, seed: Seed, settings: &Settings, limits: Limits) -> Found {
     #[expect(clippy::disallowed_methods, reason = "wall time, outside the runs")]
     let began = std::time::Instant::now();
     let mut walk = Walk::new(limits);
     let mut failed = None;
-    while let Some(deviations) = walk.next() {
+    while settings.engine == Engine::Simulated
+        && let Some(deviations) = walk.next()
+    {
         let how = How { kept: forced(&deviations), quiet: true, ..How::usual(settings) };
         let run = test.run(seed, &how);
         walk.met(&deviations, &run.happened.points);
@@ -37,7 +40,7 @@ pub(crate) fn search(test: &Test, seed: Seed, settings: &Settings, limits: Limit
             break;
         }
     }
-    Found { walk, limits, failed, wall: began.elapsed() }
+    Found { walk, failed, wall: began.elapsed() }
 }
 
 /// A run in which these are forced.
@@ -46,14 +49,17 @@ fn forced(deviations: &[Deviation]) -> Kept {
     Kept { forced, ..Kept::EVERYTHING }
 }
 
-/// What was forced, in words.
-pub(crate) fn list(points: &[Point]) -> String {
+/// What was forced, in words; nothing, if nothing was.
+pub(crate) fn list(points: &[Point]) -> Vec<String> {
     let chosen: Vec<_> = (1..).zip(points).filter(|(_, point)| point.chosen.is_some()).collect();
-    let mut text = format!("{} of {} choices forced, in this order:", chosen.len(), points.len());
-    for (number, point) in chosen {
-        let _ = write!(text, "\n               {point}, {} (choice {number})", at(point.at));
+    if chosen.is_empty() {
+        return Vec::new();
     }
-    text
+    let mut text = format!("of {} choices {} were forced:", points.len(), chosen.len());
+    for (number, point) in chosen {
+        let _ = write!(text, "\n               {number:>3}  {point}, {}", at(point.at));
+    }
+    vec![text]
 }
 
 impl Found {
@@ -66,40 +72,32 @@ impl Found {
     pub(crate) fn keep(&self, test: &Test, seed: Seed, run: &Run) -> String {
         let fails = run.failure.as_ref().map_or_else(String::new, |failure| failure.title.clone());
         let replay = Replay { test: test.name.clone(), seed, fails, kept: self.kept() };
-        let points = list(&run.happened.points);
-        let text: String = points.lines().map(|line| format!("# {}\n", line.trim_start())).collect();
-        artefacts::replay(test, seed, &(text + &replay.to_string()))
+        artefacts::replay(test, seed, &replay.with_points(&run.happened.points))
     }
 
-    /// What was covered, in a few lines.
-    pub(crate) fn coverage(&self, test: &str) -> String {
-        let Found { walk, limits, .. } = self;
-        let mut text = format!(
-            "{test}: {} runs, {} states, {:.1} s",
-            walk.runs(),
-            walk.states(),
-            self.wall.as_secs_f64()
-        );
-        for (deviations, level) in walk.levels().iter().enumerate() {
+    /// What was covered: one line, and one for each number of forced choices.
+    pub(crate) fn coverage(&self) -> String {
+        let (walk, seconds) = (&self.walk, self.wall.as_secs_f64());
+        let mut text = format!("{} runs, {} states, {seconds:.1} s; ", walk.runs(), walk.states());
+        let _ = match (&self.failed, walk.exhausted()) {
+            (Some(deviations), _) => {
+                write!(text, "one with {} forced choices failed", deviations.len())
+            }
+            (None, None) => write!(text, "not exhausted"),
+            (None, Some(all)) => {
+                write!(text, "exhausted up to {all} forced choices")
+            }
+        };
+        for (forced, level) in walk.levels().iter().enumerate() {
             let _ = write!(
                 text,
-                "\n  {deviations} forced   {} runs met {} points with {} choices, {} of them tried before in an equal state",
-                level.runs, level.points, level.choices, level.repeated
+                "\n               {forced} forced: {} runs, which met {} points with {} choices, {} of them new",
+                level.runs,
+                level.points,
+                level.choices,
+                level.choices - level.repeated
             );
         }
-        let _ = match (&self.failed, walk.exhausted()) {
-            (Some(_), _) => write!(text, "\n  a run failed"),
-            (None, Some(all)) if all == limits.deviations => {
-                write!(text, "\n  exhausted: all with up to {all} forced choices were tried")
-            }
-            (None, Some(all)) => write!(
-                text,
-                "\n  not exhausted: all with up to {all} forced choices were tried, and some with {}",
-                all + 1
-            ),
-            (None, None) => write!(text, "\n  not even the usual run was tried"),
-        };
-        text.push('\n');
         text
     }
 }

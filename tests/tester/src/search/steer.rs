@@ -89,8 +89,7 @@ impl Steer {
             leads: vec![false; servers],
             ..Now::default()
         };
-        let steer =
-            Steer { cluster: cluster.downgrade(), now: Arc::new(Mutex::new(now)), hands };
+        let steer = Steer { cluster: cluster.downgrade(), now: Arc::new(Mutex::new(now)), hands };
         let (acting, on) = (steer.clone(), cluster.clone());
         task::start("search", move || {
             for order in orders {

@@ -5,8 +5,8 @@ use crate::cluster::Cluster;
 use crate::expect::PROGRESS;
 
 /// A leader is elected; so many commands are given, each to whoever leads when the one before has had its
-/// effect; whoever is down comes back; and, when nothing befalls anybody any more, all agree.
-pub(super) fn commands(cluster: &Cluster, commands: u32) {
+/// effect; whoever is down comes back; and when nothing befalls anybody any more, all agree.
+pub fn commands(cluster: &Cluster, commands: u32) {
     let steer = Steer::begin(cluster);
     for _ in 0..commands {
         steer.quiet(cluster);

@@ -97,7 +97,8 @@ impl Walk {
         let level = &mut self.levels[self.depth];
         let numbered = (1..).zip(points).filter(|(number, _)| *number > after);
         // The latest first, as whoever goes back in a tree has it.
-        for (point, Point { state, choices, .. }) in numbered.collect::<Vec<_>>().into_iter().rev() {
+        for (point, Point { state, choices, .. }) in numbered.collect::<Vec<_>>().into_iter().rev()
+        {
             level.points += 1;
             self.states.insert(*state);
             for choice in *choices {
