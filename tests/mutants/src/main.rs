@@ -12,6 +12,7 @@
 //! make mutants ONLY=R01,C05 RUNS=1000 these two
 //! make mutants ONLY=4A,4B             those of the key/value service
 //! make explain                        is what is wrong with each pointed at?
+//! make search ONLY=R50,R80            what does the systematic search find in these Rafts?
 //! ```
 //!
 //! A patch is a header and a unified diff against `raft/src` or `kvraft/src`; [`mutant`] reads it.
@@ -31,6 +32,7 @@
 //! | `explain.rs` | runs one test of a wrong one with shrinking and the timeline |
 //! | `judge.rs` | does the timeline point at what is wrong? |
 //! | `explained.rs` | the table of that: EXPLAINED.md |
+//! | `search.rs` | what the systematic search finds in one |
 //!
 //! Not here: what a test checks. That is in `tests/src` and `tests/tests`.
 
@@ -38,6 +40,7 @@ mod explain;
 mod explained;
 mod judge;
 mod mutant;
+mod search;
 mod sources;
 mod table;
 mod trial;
@@ -54,7 +57,7 @@ use parking_lot::Mutex;
 
 use crate::explain::Archive;
 use crate::explained::Row;
-use crate::mutant::Mutant;
+use crate::mutant::{Lab, Mutant};
 use crate::sources::Sources;
 use crate::table::Outcome;
 use crate::trial::{Plan, Workshop};
@@ -87,6 +90,9 @@ struct Options {
     /// whatever sources.
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "runs")]
     explain: Option<Explain>,
+    /// Only search the Rafts among them, systematically, with so many runs each as `--runs` says.
+    #[arg(long, conflicts_with = "explain")]
+    search: bool,
     /// Only check that every patch applies; build and run nothing.
     #[arg(long)]
     check: bool,
@@ -130,6 +136,10 @@ fn run(options: &Options) -> Result<bool, String> {
 
     if let Some(what) = options.explain {
         return explain_all(options, &chosen, &sources, what == Explain::Recorded);
+    }
+
+    if options.search {
+        return search_all(options, &chosen, &sources);
     }
 
     let place = options.root.join("target/mutants");
@@ -206,6 +216,25 @@ fn explain_all(
     }
     let right = rows.iter().filter(|(_, row)| row.as_ref().is_ok_and(|(_, j)| j.is_right));
     Ok(100 * right.count() >= GOAL * rows.len())
+}
+
+/// Searches the Rafts of `chosen`.
+fn search_all(options: &Options, chosen: &[&Mutant], sources: &Sources) -> Result<bool, String> {
+    let place = options.root.join("target/mutants");
+    let plan = Plan {
+        runs: options.runs,
+        limit: Duration::from_secs(options.limit),
+        threads: 1,
+        profile: &options.profile,
+    };
+    let rafts: Vec<&Mutant> =
+        chosen.iter().copied().filter(|mutant| mutant.lab == Lab::Raft).collect();
+    let found = in_workshops(options.jobs, &rafts, &place, |mutant, workshop| {
+        let found = workshop.search(mutant, sources, plan);
+        table::say(&search::lines(mutant, &found));
+        found
+    })?;
+    Ok(found.iter().all(|(mutant, found)| search::is_right_for(mutant, found)))
 }
 
 /// Does something with each patch, so many at a time, each in a workshop that is used by one at a time.
