@@ -225,13 +225,15 @@ impl Lab {
     fn search_on(self, test: &Test, seed: Seed, settings: &Settings, limits: Limits) -> Record {
         let found = search::search(test, seed, settings, limits);
         let coverage = found.coverage();
-        log::print(&format!("{}: {coverage}\n", test.name));
         let how = How { kept: found.kept(), ..How::usual(settings) };
         let run = self.run_once(test, seed, &how);
         let mut again = self.again(&test.name, &format!("LAB_SEED={seed}"), settings.engine);
         let file = run.failure.as_ref().map(|_| found.keep(test, seed, &run));
         if let Some(file) = &file {
             again = self.again(&test.name, &format!("LAB_REPLAY={file}"), settings.engine);
+        }
+        if run.failure.is_none() {
+            log::print(&format!("{}: {coverage}\n", test.name));
         }
         run.measures.notes.lock().push(coverage);
         let timeline = draw(test, seed, &how, &run, &again);

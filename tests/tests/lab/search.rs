@@ -12,4 +12,4 @@ fn two_commands() {
 }
 
 /// What is tried if nothing is said.
-const LIMITS: search::Limits = search::Limits { runs: 2000, deviations: 3 };
+const LIMITS: search::Limits = search::Limits { runs: 4000, deviations: 3 };
