@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use labtester::search::{self, Choice, Deviation, Limits, Point, Walk, What};
+use labtester::search::{self, Choice, Deviation, Limits, Pace, Point, Walk, What};
 use labtester::{Failure, Lab, Replay};
 use raftapi::{EntryId, ServerId};
 
@@ -148,7 +148,7 @@ fn states_that_differ_are_gone_through_each() {
 fn no_second_election() {
     let limits = Limits { runs: 200, deviations: 2 };
     Lab::search("no second election", limits).ignored().run(|cluster| {
-        search::commands(cluster, 1);
+        search::commands(cluster, 1, Pace::OneByOne);
         let term = cluster.newest_term();
         if term.0 > 1 {
             Failure::liveness("a second election")

@@ -34,8 +34,8 @@
 //!   for votes. Time is the adversary's in an asynchronous system, but a student's timer cannot be set.
 //! - *Crash for long* ends when another server crashes for long, so a majority is always there; or when all
 //!   is quiet and the commands are used up. *Crash and restart* is one instant.
-//! - The story gives each command when nothing new happens any more, and its last one when nothing is chosen
-//!   any more and everybody is up: on that all must agree.
+//! - The story gives its first command when nothing new happens any more, the next ones likewise or at once
+//!   ([`Pace`]), and its last one when nothing is chosen any more and everybody is up: on that all must agree.
 //!
 //! # What is left out
 //!
@@ -57,7 +57,7 @@ mod walk;
 
 pub use choice::{Choice, Deviation, Forced, Point, What};
 pub(crate) use found::{list, search};
-pub use story::commands;
+pub use story::{Pace, commands};
 pub use walk::{Level, Limits, Walk};
 
 use crate::lab::Lab;
