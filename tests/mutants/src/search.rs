@@ -9,8 +9,8 @@ use crate::mutant::Mutant;
 use crate::sources::Sources;
 use crate::trial::{Plan, Workshop, now};
 
-/// The tests that search.
-const TESTS: &str = "search::";
+/// The tests that search, and not those of the search itself.
+const TESTS: [&str; 3] = ["search::", "--skip", "tester_"];
 
 impl Workshop {
     /// Builds the tests with this patch, and runs those that search, each with `plan.runs` runs at most.
@@ -23,7 +23,7 @@ impl Workshop {
         sources.copy_patched(mutant, self.place())?;
         let tests = self.build(plan.profile)?;
         let mut command = tests.command();
-        command.arg(TESTS).env("LAB_SEARCH", plan.runs.to_string()).env("LAB_TRACE", "never");
+        command.args(TESTS).env("LAB_SEARCH", plan.runs.to_string()).env("LAB_TRACE", "never");
         self.execute(command, now() + plan.limit)?;
         let text = fs::read_to_string(self.records()).unwrap_or_default();
         let records: Result<Vec<Record>, _> = text.lines().map(serde_json::from_str).collect();
@@ -45,7 +45,7 @@ pub(crate) fn lines(mutant: &Mutant, found: &Result<Vec<Record>, String>) -> Str
         Ok(records) => {
             for record in records {
                 let title = record.signature.as_deref().unwrap_or("nothing");
-                let _ = writeln!(text, "{:<31} {title}", mutant.id());
+                let _ = writeln!(text, "{:<31} {}: {title}", mutant.id(), record.test);
                 for note in &record.warnings {
                     let _ = writeln!(text, "             {note}");
                 }
