@@ -33,6 +33,12 @@ mutants: RUNS := 200
 mutants: ## are wrong servers caught, do right ones pass: make mutants ONLY=R01,K05,4B RUNS=200 JOBS=2
 	cargo run -q -p mutants -- --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
+others: RUNS := 100
+others: ## Rafts that others wrote, behind the lab's interface: do they pass: make others OTHERS=tikv RUNS=100 ONLY=3A
+	status=0; for place in $$(cargo run -q -p mutants -- --others $(OTHERS)); do \
+	    cargo run -q --release -p grade -- sweep --root $$place --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(ONLY) || status=1; \
+	done; exit $$status
+
 explain: ## does the report of each wrong server's failure point at what is wrong: tests/mutants/EXPLAINED.md (make explain ONLY=R50)
 	cargo run -q -p mutants -- --explain $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
@@ -98,4 +104,4 @@ passes: ## the lines of tests that pass, as the book shows them
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep doctor mutants explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests pictures figure16 experiments passes ci
+.PHONY: help $(PARTS) test lint sweep doctor mutants others explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests pictures figure16 experiments passes ci

@@ -27,6 +27,7 @@
 //! | `mutant.rs` | a patch file: its header, its diff, applying it |
 //! | `sources.rs` | the workspace's files, their hash, a copy that is brought up to date |
 //! | `trial.rs` | builds the tests of a copy, runs them, reads their records |
+//! | `others.rs` | the workspace with a Raft of others in the place of `raft` |
 //! | `table.rs` | lines, sums, the Markdown table |
 //! | `explain.rs` | runs one test of a wrong one with shrinking and the timeline |
 //! | `judge.rs` | does the timeline point at what is wrong? |
@@ -38,6 +39,7 @@ mod explain;
 mod explained;
 mod judge;
 mod mutant;
+mod others;
 mod sources;
 mod table;
 mod trial;
@@ -87,6 +89,10 @@ struct Options {
     /// whatever sources.
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "runs")]
     explain: Option<Explain>,
+    /// Lay out the workspace with a Raft of others in the place of ours, in `target/others`: these of
+    /// `tests/others`, separated by commas, or all. Build and run nothing.
+    #[arg(long, num_args = 0.., value_delimiter = ',')]
+    others: Option<Vec<String>>,
     /// Only check that every patch applies; build and run nothing.
     #[arg(long)]
     check: bool,
@@ -117,6 +123,9 @@ fn main() -> ExitCode {
 
 /// Whether everything is as it should be.
 fn run(options: &Options) -> Result<bool, String> {
+    if let Some(others) = &options.others {
+        return lay_out(&options.root, others);
+    }
     let home = options.root.join("tests/mutants");
     let all = Mutant::read_all(&home)?;
     let chosen: Vec<&Mutant> = all.iter().filter(|mutant| is_chosen(mutant, options)).collect();
@@ -161,6 +170,17 @@ fn run(options: &Options) -> Result<bool, String> {
         write(&home.join("TABLE.md"), &table::markdown(&rows, options.runs))?;
     }
     Ok(rows.iter().all(|(mutant, outcome)| outcome.is_right_for(mutant.is_wrong())))
+}
+
+/// Lays out these Rafts of others, or all, and says where.
+fn lay_out(root: &Path, others: &[String]) -> Result<bool, String> {
+    let sources = Sources::read(root)?;
+    let names = if others.is_empty() { others::names(root)? } else { others.to_vec() };
+    for name in names {
+        let place = others::lay_out(root, &name, &sources)?;
+        table::say(&format!("{}\n", place.display()));
+    }
+    Ok(true)
 }
 
 /// Explains the wrong ones of `chosen`.

@@ -253,6 +253,17 @@ by:     any
         assert_eq!(error, "K99 is not of part 3A: R is of 3A to 3D, K of 4A, 4B");
     }
 
+    /// The catalogue has twenty unusual solutions that are right, and some of them come in two kinds.
+    #[test]
+    fn every_unusual_but_right_solution_of_the_catalogue_is_here() {
+        let all = Mutant::read_all(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        for n in 1..=20 {
+            let number = format!("C{n:02}");
+            let has = |mutant: &Mutant| mutant.number.trim_end_matches(['a', 'b', 'c']) == number;
+            assert!(all.iter().any(has), "{number}");
+        }
+    }
+
     #[test]
     fn what_is_missing_is_named() {
         let error = Mutant::parse(PATCH.replace("go:", "went:")).unwrap_err();

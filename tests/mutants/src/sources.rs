@@ -14,7 +14,7 @@ pub(crate) struct Sources {
 }
 
 /// Not copied: results of builds, and what no build reads.
-const SKIPPED: [&str; 6] = ["target", ".git", ".ci", "browser", "wrong", "right"];
+const SKIPPED: [&str; 7] = ["target", ".git", ".ci", "browser", "wrong", "right", "others"];
 
 /// What no graded test depends on: their results stay good when these change.
 const ASIDE: [&str; 9] = [
@@ -81,6 +81,14 @@ impl Sources {
         let patched = self.patched(mutant).map_err(|problem| problem.to_string())?;
         let mut files = self.files.clone();
         files.extend(patched.into_iter().map(|(path, text)| (path, text.into_bytes())));
+        workspace::write(&files, copy).map_err(|e| format!("{e:#}"))
+    }
+
+    /// Makes `copy` the workspace with these files, of another package `raft` above all.
+    pub(crate) fn copy_with_raft(&self, package: Files, copy: &Path) -> Result<(), String> {
+        let mut files = self.files.clone();
+        files.retain(|path, _| !path.starts_with("raft/"));
+        files.extend(package);
         workspace::write(&files, copy).map_err(|e| format!("{e:#}"))
     }
 }

@@ -3,18 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use labrt::rand::Rng;
-use raftapi::{
-    ApplyMsg, EntryId, FollowerView, LogIndex, NotLeader, Persister, RaftView, RoleView, ServerId,
-    SnapshotWrite, Term,
-};
+use raftapi::{ApplyMsg, EntryId, LogIndex, NotLeader, Persister, ServerId, SnapshotWrite, Term};
 use rand::RngExt;
 use slog::{Discard, Logger, o};
 use tikv::{
     Config, NO_LIMIT, RawNode, SnapshotStatus, StateRole,
-    eraftpb::{Entry, Message, Snapshot},
+    eraftpb::{Entry, MessageType, Snapshot},
 };
 
-use crate::disk::{self, Disk, is_command};
+use crate::{
+    disk::{self, Disk},
+    message::{Message, id, server},
+    storage,
+};
 
 /// The library counts time in these.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
@@ -32,7 +33,7 @@ const NEVER: usize = 1_000_000_000;
 /// What has to be done with what the library decided. Everything is saved already.
 #[derive(Default)]
 pub(crate) struct Effects {
-    pub(crate) messages: Vec<Message>,
+    pub(crate) messages: Vec<(ServerId, Message)>,
     pub(crate) deliveries: Vec<ApplyMsg>,
 }
 
@@ -44,15 +45,6 @@ pub(crate) struct Core {
     /// The last command handed over for delivery.
     delivered: u64,
     retired: bool,
-}
-
-/// Its servers are numbered from 1.
-pub(crate) fn id(server: ServerId) -> u64 {
-    server.0 as u64 + 1
-}
-
-pub(crate) fn server(id: u64) -> Option<ServerId> {
-    Some(ServerId(usize::try_from(id.checked_sub(1)?).ok()?))
 }
 
 impl Core {
@@ -67,8 +59,10 @@ impl Core {
             applied: base.index,
             max_size_per_msg: NO_LIMIT,
             batch_append: true,
+            // As TiKV itself has it.
             check_quorum: true,
             pre_vote: true,
+            skip_bcast_commit: true,
             ..Config::new(id(me))
         };
         let logger = Logger::root(Discard, o!());
@@ -93,12 +87,12 @@ impl Core {
     /// Puts a command into the log. It is saved and sent with the next [`effects`](Self::effects).
     pub(crate) fn start(&mut self, command: &[u8]) -> Result<EntryId, NotLeader> {
         let refused = NotLeader { leader: server(self.raw.raft.leader_id) };
-        if !self.leads() || self.raw.propose(Vec::new(), disk::data(command)).is_err() {
+        if !self.leads() || self.raw.propose(Vec::new(), storage::data(command)).is_err() {
             return Err(refused);
         }
         let raft = &self.raw.raft;
-        let unsaved = raft.raft_log.unstable_entries().iter().filter(|entry| is_command(entry));
-        let index = raft.store().commands() + unsaved.count() as u64;
+        let unsaved = raft.raft_log.unstable_entries().iter().filter_map(storage::command).count();
+        let index = raft.store().commands() + unsaved as u64;
         Ok(EntryId { term: Term(raft.term), index: LogIndex(index) })
     }
 
@@ -122,14 +116,18 @@ impl Core {
         let _ = self.raw.step(message);
     }
 
-    /// No answer came from this server to appended entries.
-    pub(crate) fn unreachable(&mut self, server: ServerId) {
-        self.raw.report_unreachable(id(server));
-    }
-
-    /// A snapshot has reached this server, or has not.
-    pub(crate) fn snapshot_sent(&mut self, server: ServerId, status: SnapshotStatus) {
-        self.raw.report_snapshot(id(server), status);
+    /// Takes in whether this server has replied to that message.
+    pub(crate) fn called(&mut self, server: ServerId, message: &Message, replied: bool) {
+        match (message.get_msg_type(), replied) {
+            (MessageType::MsgSnapshot, true) => {
+                self.raw.report_snapshot(id(server), SnapshotStatus::Finish);
+            }
+            (MessageType::MsgSnapshot, false) => {
+                self.raw.report_snapshot(id(server), SnapshotStatus::Failure);
+            }
+            (MessageType::MsgAppend, false) => self.raw.report_unreachable(id(server)),
+            _ => {}
+        }
     }
 
     /// The service's state up to `index` is in `snapshot`.
@@ -137,11 +135,13 @@ impl Core {
     /// # Panics
     ///
     /// If `index` was not delivered yet.
-    pub(crate) fn take_snapshot(&mut self, index: LogIndex, snapshot: Vec<u8>) {
+    pub(crate) fn take_snapshot(&mut self, index: LogIndex, snapshot: &[u8]) {
         assert!(index.0 <= self.delivered, "{index} was not delivered yet");
         let disk = self.raw.mut_store();
-        if disk.compact(index).is_some() {
-            disk.save(SnapshotWrite::Replace(snapshot));
+        if let Some(at) = disk.index_of(index) {
+            let term = disk.term_at(at).expect("it is in the log");
+            let data = disk.install(at, term, &disk::sent(index.0, snapshot));
+            disk.save(SnapshotWrite::Replace(data));
         }
     }
 
@@ -152,80 +152,59 @@ impl Core {
             let mut ready = self.raw.ready();
             let disk = self.raw.mut_store();
             if let Some(hard_state) = ready.hs() {
-                disk.set_hard_state(hard_state);
+                storage::set_hard_state(disk, hard_state);
             }
             let mut write = SnapshotWrite::Keep;
             if !ready.snapshot().is_empty() {
-                let data = disk.install(ready.snapshot());
-                write = SnapshotWrite::Replace(data.clone());
-                let message = self.installed(ready.snapshot(), data);
-                effects.deliveries.push(message);
+                let data = self.install(ready.snapshot(), &mut effects);
+                write = SnapshotWrite::Replace(data);
             }
             let disk = self.raw.mut_store();
-            disk.append(ready.entries());
+            storage::append(disk, ready.entries());
             if ready.must_sync() {
                 disk.save(write);
             }
-            effects.messages.append(&mut ready.take_messages());
-            effects.messages.append(&mut ready.take_persisted_messages());
-            self.deliver(&ready.take_committed_entries(), &mut effects.deliveries);
+            effects.send(ready.take_messages());
+            effects.send(ready.take_persisted_messages());
+            self.deliver(&ready.take_committed_entries(), &mut effects);
 
             let mut light = self.raw.advance(ready);
             if let Some(commit) = light.commit_index() {
-                self.raw.mut_store().set_commit(commit);
+                // Saved with whatever is saved next: a server that forgets it learns it again.
+                self.raw.mut_store().hard_state.commit = commit;
             }
-            effects.messages.append(&mut light.take_messages());
-            self.deliver(&light.take_committed_entries(), &mut effects.deliveries);
+            effects.send(light.take_messages());
+            self.deliver(&light.take_committed_entries(), &mut effects);
             self.raw.advance_apply();
         }
         effects
     }
 
-    fn installed(&mut self, snapshot: &Snapshot, data: Vec<u8>) -> ApplyMsg {
-        self.delivered = self.raw.store().base().commands;
-        let term = Term(snapshot.get_metadata().term);
-        ApplyMsg::Snapshot { index: LogIndex(self.delivered), term, data }
+    /// Takes in a snapshot of the leader, and returns what the service gave.
+    fn install(&mut self, snapshot: &Snapshot, effects: &mut Effects) -> Vec<u8> {
+        let of = snapshot.get_metadata();
+        let disk = self.raw.mut_store();
+        let data = disk.install(of.index, of.term, &snapshot.data);
+        self.delivered = disk.base().commands;
+        let (index, term) = (LogIndex(self.delivered), Term(of.term));
+        effects.deliveries.push(ApplyMsg::Snapshot { index, term, data: data.clone() });
+        data
     }
 
-    fn deliver(&mut self, committed: &[Entry], deliveries: &mut Vec<ApplyMsg>) {
+    fn deliver(&mut self, committed: &[Entry], effects: &mut Effects) {
         for entry in committed {
-            let Some(command) = disk::command(entry) else { continue };
+            let Some(command) = storage::command(entry) else { continue };
             self.delivered += 1;
             let (index, term) = (LogIndex(self.delivered), Term(entry.term));
-            deliveries.push(ApplyMsg::Command { index, term, command: command.to_vec() });
+            effects.deliveries.push(ApplyMsg::Command { index, term, command: command.to_vec() });
         }
     }
+}
 
-    /// What is seen of it, with the commands alone in its log.
-    pub(crate) fn view(&self) -> RaftView {
-        let (raft, disk) = (&self.raw.raft, self.raw.store());
-        let unsaved = raft.raft_log.unstable_entries().iter().filter(|entry| is_command(entry));
-        let commands_up_to = |index| LogIndex(disk.commands_up_to(index));
-        let role = match raft.state {
-            StateRole::Leader => RoleView::Leader,
-            StateRole::Candidate => RoleView::Candidate,
-            StateRole::Follower | StateRole::PreCandidate => {
-                RoleView::Follower { leader: server(raft.leader_id) }
-            }
-        };
-        let followers = raft.prs().iter().filter(|(id, _)| **id != raft.id && self.leads());
-        let followers = followers.filter_map(|(id, progress)| {
-            Some(FollowerView {
-                server: server(*id)?,
-                next: commands_up_to(progress.next_idx - 1).next(),
-                matched: commands_up_to(progress.matched),
-            })
-        });
-        let base = disk.base();
-        RaftView {
-            term: Term(raft.term),
-            role,
-            voted_for: server(raft.vote),
-            base: EntryId { term: Term(base.term), index: LogIndex(base.commands) },
-            entries: disk.command_entries().chain(unsaved).map(|entry| Term(entry.term)).collect(),
-            commit: commands_up_to(raft.raft_log.committed),
-            applied: LogIndex(self.delivered),
-            followers: followers.collect(),
-        }
+impl Effects {
+    fn send(&mut self, messages: Vec<Message>) {
+        let addressed =
+            messages.into_iter().filter_map(|message| Some((server(message.to)?, message)));
+        self.messages.extend(addressed);
     }
 }

@@ -1,4 +1,4 @@
-//! Threads, locks, calls: the lab's Raft from outside.
+//! Threads, locks, calls: the lab's Raft from outside, with a library inside.
 //!
 //! - the *driver* ticks, and sends what was started in the meantime together;
 //! - the *sender* starts a task for each call, as a call may take seconds;
@@ -7,6 +7,7 @@
 
 use std::{fmt, sync::Arc};
 
+use labgob::Bytes;
 use labrpc::{ClientEnd, Service};
 use labrt::{
     channel::{self, Receiver, Sender},
@@ -17,14 +18,11 @@ use labrt::{
 };
 use raftapi::{ApplyMsg, EntryId, LogIndex, NotLeader, Persister, RaftView, ServerId, Term};
 use rand::RngExt;
-use tikv::{
-    SnapshotStatus,
-    eraftpb::{Message, MessageType},
-};
 
 use crate::{
-    core::{Core, Effects, TICK, server},
-    wire::{self, Answers, Append, Install, Vote},
+    core::{Core, Effects, TICK},
+    message::{self, Message},
+    wire::{self, Answers, Append, Install, Kind, Vote},
 };
 
 /// One server of a replicated log. A handle: clones are cheap and name the same server.
@@ -43,7 +41,7 @@ struct Shared {
 struct Inner {
     core: Core,
     /// Both are gone when the server is killed, which ends the tasks that receive.
-    outgoing: Option<Sender<Message>>,
+    outgoing: Option<Sender<(ServerId, Message)>>,
     deliveries: Option<Sender<ApplyMsg>>,
 }
 
@@ -60,12 +58,8 @@ impl Raft {
         apply: Sender<ApplyMsg>,
     ) -> Raft {
         assert!(me < peers.len(), "server {me} is not among the {} peers", peers.len());
-        let core = Core::new(
-            ServerId(me),
-            peers.len(),
-            persister,
-            Rng::from_seed(labrt::rand::rng().random()),
-        );
+        let rng = Rng::from_seed(labrt::rand::rng().random());
+        let core = Core::new(ServerId(me), peers.len(), persister, rng);
         let (outgoing, messages) = channel::unbounded();
         let (deliveries, delivered) = channel::unbounded();
         let inner = Inner { core, outgoing: Some(outgoing), deliveries: Some(deliveries) };
@@ -81,9 +75,9 @@ impl Raft {
     pub fn service(&self) -> Service {
         let [votes, appends, installs] = [(); 3].map(|()| Arc::clone(&self.shared));
         Service::new()
-            .on(move |Vote(bytes)| votes.answer(wire::decode(&bytes)))
-            .on(move |Append(bytes)| appends.answer(wire::decode(&bytes)))
-            .on(move |Install(bytes)| installs.answer(wire::decode(&bytes)))
+            .on(move |Vote(bytes)| votes.answer(&bytes))
+            .on(move |Append(bytes)| appends.answer(&bytes))
+            .on(move |Install(bytes)| installs.answer(&bytes))
     }
 
     /// Hands a command to the log and returns at once, before it is committed.
@@ -91,6 +85,7 @@ impl Raft {
     /// # Errors
     ///
     /// [`NotLeader`] if this server does not believe it leads.
+    #[expect(clippy::needless_pass_by_value, reason = "the lab's interface")]
     pub fn start(&self, command: Vec<u8>) -> Result<EntryId, NotLeader> {
         let id = self.shared.inner.lock().core.start(&command)?;
         self.shared.started.notify_one();
@@ -107,8 +102,9 @@ impl Raft {
     /// # Panics
     ///
     /// If `index` was not delivered yet.
+    #[expect(clippy::needless_pass_by_value, reason = "the lab's interface")]
     pub fn snapshot(&self, index: LogIndex, snapshot: Vec<u8>) {
-        self.shared.inner.lock().core.take_snapshot(index, snapshot);
+        self.shared.inner.lock().core.take_snapshot(index, &snapshot);
     }
 
     /// Ends this server's tasks; nothing is delivered or sent any more.
@@ -121,9 +117,9 @@ impl Raft {
         self.shared.started.notify_all();
     }
 
-    /// What this server is at this instant.
+    /// Nothing: its log has entries that are no commands, for which a view has no place.
     pub fn view(&self) -> Option<RaftView> {
-        Some(self.shared.inner.lock().core.view())
+        None
     }
 }
 
@@ -138,16 +134,16 @@ impl Inner {
         self.outgoing.is_none()
     }
 
-    /// Passes on what is to be done; answers to this server are returned instead.
-    fn settle(&mut self, caller: Option<u64>) -> Answers {
+    /// Passes on what is to be done; answers to the caller are returned instead.
+    fn settle(&mut self, caller: Option<ServerId>) -> Answers {
         let Effects { messages, deliveries } = self.core.effects();
-        let (answers, calls): (Vec<Message>, Vec<Message>) = messages
-            .into_iter()
-            .partition(|message| Some(message.to) == caller && wire::is_answer(message));
+        let mut answers = Answers::new();
         // Whoever receives is gone if the server was killed.
-        if let Some(outgoing) = &self.outgoing {
-            for call in calls {
-                let _ = outgoing.send(call);
+        for (to, message) in messages {
+            if Some(to) == caller && message::kind(&message) == Kind::Answer {
+                answers.push(message::encode(&message));
+            } else if let Some(outgoing) = &self.outgoing {
+                let _ = outgoing.send((to, message));
             }
         }
         if let Some(queue) = &self.deliveries {
@@ -155,7 +151,7 @@ impl Inner {
                 let _ = queue.send(delivery);
             }
         }
-        answers.iter().map(wire::encode).collect()
+        answers
     }
 }
 
@@ -176,45 +172,35 @@ impl Shared {
     }
 
     /// Takes in a request, and returns the answers to it.
-    fn answer(&self, message: Option<Message>) -> Answers {
+    fn answer(&self, bytes: &Bytes) -> Answers {
         let mut inner = self.inner.lock();
-        let Some(message) = message.filter(|_| !inner.is_killed()) else { return Answers::new() };
-        let caller = message.from;
+        let Some(message) = message::decode(bytes).filter(|_| !inner.is_killed()) else {
+            return Answers::new();
+        };
+        let caller = message::sender(&message);
         inner.core.step(message);
-        inner.settle(Some(caller))
+        inner.settle(caller)
     }
 
-    fn send(self: &Arc<Self>, messages: &Receiver<Message>) {
-        for message in messages {
+    fn send(self: &Arc<Self>, messages: &Receiver<(ServerId, Message)>) {
+        for (to, message) in messages {
             let shared = Arc::clone(self);
-            spawn("caller", move || shared.call(&message));
+            spawn("caller", move || shared.call(to, &message));
         }
     }
 
     /// Makes a call, and takes in what comes of it.
-    fn call(&self, message: &Message) {
-        let Some(to) = server(message.to).filter(|to| to.0 < self.peers.len()) else { return };
-        let answers = wire::call(&self.peers[to.0], message);
+    fn call(&self, to: ServerId, message: &Message) {
+        let Some(end) = self.peers.get(to.0) else { return };
+        let answers = wire::call(end, message::kind(message), message::encode(message));
         let mut inner = self.inner.lock();
         if inner.is_killed() {
             return;
         }
-        let kind = message.get_msg_type();
-        match answers {
-            Ok(answers) => {
-                for answer in answers.iter().filter_map(wire::decode) {
-                    inner.core.step(answer);
-                }
-                if kind == MessageType::MsgSnapshot {
-                    inner.core.snapshot_sent(to, SnapshotStatus::Finish);
-                }
-            }
-            Err(_) if kind == MessageType::MsgSnapshot => {
-                inner.core.snapshot_sent(to, SnapshotStatus::Failure);
-            }
-            Err(_) if kind == MessageType::MsgAppend => inner.core.unreachable(to),
-            Err(_) => {}
+        for answer in answers.iter().flatten().filter_map(message::decode) {
+            inner.core.step(answer);
         }
+        inner.core.called(to, message, answers.is_ok());
         inner.settle(None);
     }
 
