@@ -30,9 +30,8 @@ pub(crate) fn lay_out(root: &Path, name: &str, sources: &Sources) -> Result<Path
     if !known.iter().any(|other| other == name) {
         return Err(format!("there is no {HOME}/{name}, but {}", known.join(", ")));
     }
-    let read = |folder: &str| {
-        workspace::read(&root.join(HOME).join(folder)).map_err(|e| format!("{e:#}"))
-    };
+    let read =
+        |folder: &str| workspace::read(&root.join(HOME).join(folder)).map_err(|e| format!("{e:#}"));
     let place = root.join("target/others").join(name);
     sources.copy_with_raft(package(read(name)?, read(COMMON)?), &place)?;
     Ok(place)
@@ -58,7 +57,8 @@ mod tests {
         let files = |paths: &[&str]| -> Files {
             paths.iter().map(|path| ((*path).to_owned(), Vec::new())).collect()
         };
-        let found = package(files(&["Cargo.lock", "Cargo.toml", "src/lib.rs"]), files(&["node.rs"]));
+        let found =
+            package(files(&["Cargo.lock", "Cargo.toml", "src/lib.rs"]), files(&["node.rs"]));
         let expected = ["Cargo.lock", "raft/Cargo.toml", "raft/src/lib.rs", "raft/src/node.rs"];
         assert!(found.keys().eq(expected.iter()), "{found:?}");
     }
