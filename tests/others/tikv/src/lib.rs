@@ -1,4 +1,4 @@
-//! TiKV's Raft (the crate `raft`, 0.7) behind the lab's interface.
+//! The Raft of `TiKV` (its crate `raft`, 0.7) behind the lab's interface.
 //!
 //! ```text
 //!            start ┌──────────────── one server ─────────────────┐
