@@ -33,6 +33,13 @@ mutants: RUNS := 200
 mutants: ## are wrong servers caught, do right ones pass: make mutants ONLY=R01,K05,4B RUNS=200 JOBS=2
 	cargo run -q -p mutants -- --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
+compare: ## is every wrong server found as soon as tests/mutants/MATRIX.csv says? make compare ONLY=R50
+	cargo run -q -p mutants -- --compare $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
+
+CRATE ?= raft
+second-opinion: ## every change that cargo-mutants would make in a crate, tried: make second-opinion CRATE=kvraft (cargo install cargo-mutants --locked)
+	cargo run -q -p mutants -- --second-opinion $(CRATE) --wrong-runs 10 --limit 120 $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
+
 explain: ## does the report of each wrong server's failure point at what is wrong: tests/mutants/EXPLAINED.md (make explain ONLY=R50)
 	cargo run -q -p mutants -- --explain $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
@@ -98,4 +105,4 @@ passes: ## the lines of tests that pass, as the book shows them
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep doctor mutants explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests pictures figure16 experiments passes ci
+.PHONY: help $(PARTS) test lint sweep doctor mutants compare second-opinion explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests pictures figure16 experiments passes ci

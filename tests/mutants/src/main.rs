@@ -8,56 +8,75 @@
 //! ```
 //!
 //! ```text
-//! make mutants                        every patch, 200 seeds of every test
+//! make mutants                        every patch: right ones on 200 seeds of every test
 //! make mutants ONLY=R01,C05 RUNS=1000 these two
 //! make mutants ONLY=4A,4B             those of the key/value service
+//! make compare                        are wrong ones found as soon as the committed matrix says?
 //! make explain                        is what is wrong with each pointed at?
+//! make second-opinion                 every change that `cargo mutants` knows, as a wrong one
 //! ```
 //!
-//! A patch is a header and a unified diff against `raft/src` or `kvraft/src`; [`mutant`] reads it.
+//! A patch is a header and a unified diff against `raft/src` or `kvraft/src`, or against a design that
+//! takes the place of these; [`mutant`] reads it.
 //! It is given the graded tests of Lab 3 or of Lab 4. A wrong one is *caught* if some test fails on
-//! some of its seeds. It is first given few seeds, and more only while nothing has failed. A right
-//! one gets all seeds of all tests, and must fail none.
+//! some of its first thousand seeds; it is given few at first, and more only while nothing has failed; and
+//! then torture. A right one gets all seeds of all tests, and must fail none.
 //!
 //! A result is kept under a hash of the patch and the sources that the tests of its lab depend on.
-//! What was not changed is not run again, so an interrupted run goes on where it was.
+//! What was not changed is not run again, so an interrupted run goes on where it was. Wrong ones that
+//! change nothing but bodies of functions share a build.
 //!
 //! | file | what it does |
 //! | --- | --- |
 //! | `mutant.rs` | a patch file: its header, its diff, applying it |
+//! | `design.rs` | directories that take the place of the reference |
 //! | `sources.rs` | the workspace's files, their hash, a copy that is brought up to date |
-//! | `trial.rs` | builds the tests of a copy, runs them, reads their records |
-//! | `table.rs` | lines, sums, the Markdown table |
+//! | `campaign.rs` | many patches: what is kept, what shares a build |
+//! | `switches.rs` | many patches in one build, each behind a switch |
+//! | `trial.rs` | builds the tests with a patch |
+//! | `runs.rs` | how many seeds of which tests a patch is given |
+//! | `outcome.rs` | what came of it, and where that is kept |
+//! | `table.rs`, `summary.rs` | lines, sums, TABLE.md |
+//! | `matrix.rs` | MATRIX.csv, and whether it has become worse |
+//! | `opinion.rs` | what `cargo mutants` would change |
 //! | `explain.rs` | runs one test of a wrong one with shrinking and the timeline |
 //! | `judge.rs` | does the timeline point at what is wrong? |
 //! | `explained.rs` | the table of that: EXPLAINED.md |
 //!
 //! Not here: what a test checks. That is in `tests/src` and `tests/tests`.
 
+mod campaign;
+mod design;
 mod explain;
 mod explained;
 mod judge;
+mod matrix;
 mod mutant;
+mod opinion;
+mod outcome;
+mod runs;
 mod sources;
+mod summary;
+mod switches;
 mod table;
 mod trial;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use grade::parallel;
-use parking_lot::Mutex;
 
+use crate::campaign::{Campaign, in_workshops};
 use crate::explain::Archive;
 use crate::explained::Row;
+use crate::matrix::Comparison;
 use crate::mutant::Mutant;
+use crate::outcome::Outcome;
+use crate::runs::Plan;
 use crate::sources::Sources;
-use crate::table::Outcome;
-use crate::trial::{Plan, Workshop};
+use crate::trial::Workshop;
 
 /// Runs the graded tests on wrong Rafts and services, which must fail, and on unusual right ones,
 /// which must pass.
@@ -67,9 +86,13 @@ struct Options {
     /// of a kind, and 3A or 4 for those of a part or a lab. Everything, if nothing is said.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Seeds of each test.
+    /// Seeds of each test that a right one must pass.
     #[arg(long, default_value_t = 200)]
     runs: u64,
+    /// Seeds of each test within which a wrong one must fail. It gets few at first, and more only while
+    /// nothing has failed.
+    #[arg(long, default_value_t = 1000)]
+    wrong_runs: u64,
     /// Patches that are run at the same time.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
     jobs: u8,
@@ -77,7 +100,7 @@ struct Options {
     #[arg(long, default_value_t = 1200)]
     limit: u64,
     /// Build the tests with this cargo profile.
-    #[arg(long, default_value = "dev")]
+    #[arg(long, default_value = "release")]
     profile: String,
     /// Run also what a kept result answers.
     #[arg(long)]
@@ -87,6 +110,13 @@ struct Options {
     /// whatever sources.
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "runs")]
     explain: Option<Explain>,
+    /// Compare with MATRIX.csv in place of writing it: is a wrong server found later than it was?
+    #[arg(long)]
+    compare: bool,
+    /// Try every change that `cargo mutants` would make in `src` of this crate, raft or kvraft, each
+    /// until the first failure.
+    #[arg(long, value_name = "CRATE")]
+    second_opinion: Option<String>,
     /// Only check that every patch applies; build and run nothing.
     #[arg(long)]
     check: bool,
@@ -118,6 +148,9 @@ fn main() -> ExitCode {
 /// Whether everything is as it should be.
 fn run(options: &Options) -> Result<bool, String> {
     let home = options.root.join("tests/mutants");
+    if let Some(package) = &options.second_opinion {
+        return second_opinion(options, package);
+    }
     let all = Mutant::read_all(&home)?;
     let chosen: Vec<&Mutant> = all.iter().filter(|mutant| is_chosen(mutant, options)).collect();
     if chosen.is_empty() {
@@ -132,35 +165,74 @@ fn run(options: &Options) -> Result<bool, String> {
         return explain_all(options, &chosen, &sources, what == Explain::Recorded);
     }
 
-    let place = options.root.join("target/mutants");
-    let results = place.join("results");
-    fs::create_dir_all(&results).map_err(|e| format!("{}: {e}", results.display()))?;
-    let plan = Plan {
-        runs: options.runs,
-        limit: Duration::from_secs(options.limit),
-        threads: if options.jobs == 1 { 2 } else { 1 },
-        profile: &options.profile,
-    };
-    let outcomes = in_workshops(options.jobs, &chosen, &place, |mutant, workshop| {
-        let key = sources.key(mutant);
-        let kept = results.join(format!("{}.json", mutant.id()));
-        let outcome = table::read(&kept, &key, plan.runs).filter(|_| !options.again);
-        let outcome = outcome.unwrap_or_else(|| {
-            let outcome = workshop.try_out(mutant, &sources, plan);
-            table::write(&kept, &key, plan.runs, &outcome);
-            outcome
-        });
-        table::print_line(mutant, &outcome);
-        outcome
-    })?;
-
+    let campaign = campaign(options, &sources, "results", "job1");
+    let outcomes = campaign.run(&chosen, table::line)?;
     let rows: Vec<(&Mutant, &Outcome)> =
         outcomes.iter().map(|(mutant, outcome)| (*mutant, outcome)).collect();
     table::print_sums(&rows);
+    let matrix = home.join("MATRIX.csv");
+    if options.compare {
+        return compare(&matrix, &all, &rows);
+    }
+    let before = fs::read_to_string(&matrix).unwrap_or_default();
+    write(&matrix, &matrix::csv(&before, &all, &rows))?;
     if rows.len() == all.len() {
-        write(&home.join("TABLE.md"), &table::markdown(&rows, options.runs))?;
+        write(&home.join("TABLE.md"), &table::markdown(&rows, options.wrong_runs))?;
     }
     Ok(rows.iter().all(|(mutant, outcome)| outcome.is_right_for(mutant.is_wrong())))
+}
+
+/// Is every wrong server found as soon as the committed matrix says?
+fn compare(committed: &Path, all: &[Mutant], rows: &[(&Mutant, &Outcome)]) -> Result<bool, String> {
+    let problem = |what: &dyn std::fmt::Display| format!("{}: {what}", committed.display());
+    let text = fs::read_to_string(committed).map_err(|error| problem(&error))?;
+    let before = matrix::parse(&text).map_err(|error| problem(&error))?;
+    let now = matrix::parse(&matrix::csv("", all, rows))?;
+    let Comparison { worse, notes } = matrix::compare(&before, &now);
+    for note in notes {
+        table::say(&format!("note   {note}\n"));
+    }
+    for line in &worse {
+        table::say(&format!("WORSE  {line}\n"));
+    }
+    table::say(&format!("{} of {} are found later than before\n", worse.len(), rows.len()));
+    Ok(worse.is_empty())
+}
+
+/// Tries every change that `cargo mutants` offers for a crate.
+fn second_opinion(options: &Options, package: &str) -> Result<bool, String> {
+    let offered = opinion::offered(&options.root, package)?;
+    let wanted = |change: &&Mutant| {
+        options.only.is_empty() || options.only.iter().any(|only| change.what.contains(only))
+    };
+    let chosen: Vec<&Mutant> = offered.iter().filter(wanted).collect();
+    let sources = Sources::read(&options.root)?;
+    let campaign = campaign(options, &sources, "second-opinion", "switches");
+    let outcomes = campaign.run(&chosen, opinion::line)?;
+    let rows: Vec<(&Mutant, &Outcome)> =
+        outcomes.iter().map(|(change, outcome)| (*change, outcome)).collect();
+    let (text, good) = opinion::sums(&rows, &options.root.join("tests/mutants"));
+    table::say(&format!("\n{text}"));
+    Ok(good)
+}
+
+fn campaign<'a>(
+    options: &'a Options,
+    sources: &'a Sources,
+    results: &'a str,
+    shared: &'a str,
+) -> Campaign<'a> {
+    let plan = Plan {
+        runs: options.runs,
+        wrong_runs: options.wrong_runs,
+        limit: Duration::from_secs(options.limit),
+        threads: if options.jobs == 1 { 2 } else { 1 },
+        profile: &options.profile,
+        hasty: options.second_opinion.is_some(),
+    };
+    let place = options.root.join("target/mutants");
+    let (jobs, again) = (options.jobs.into(), options.again);
+    Campaign { sources, plan, jobs, place, results, shared, again }
 }
 
 /// Explains the wrong ones of `chosen`.
@@ -174,9 +246,11 @@ fn explain_all(
     let archive = Archive(place.join("explained"));
     let plan = Plan {
         runs: options.runs,
+        wrong_runs: options.wrong_runs,
         limit: Duration::from_secs(options.limit),
         threads: 2,
         profile: &options.profile,
+        hasty: false,
     };
     let wrong: Vec<&Mutant> = chosen.iter().copied().filter(|mutant| mutant.is_wrong()).collect();
     let explain = |mutant: &Mutant, workshop: &Workshop| {
@@ -186,14 +260,14 @@ fn explain_all(
             Some(kept) => kept,
             None if recorded => return Err("it was not recorded yet".to_owned()),
             None => {
-                let known = table::read_any(&place.join(format!("results/{}.json", mutant.id())));
+                let known = outcome::read_any(&place.join(format!("results/{}.json", mutant.id())));
                 workshop.explain((mutant, &key), sources, known, plan, &archive)?
             }
         };
         let judgement = judge::judge(mutant, &explained);
         Ok((explained.record, judgement))
     };
-    let rows: Vec<Row> = in_workshops(options.jobs, &wrong, &place, |mutant, workshop| {
+    let rows: Vec<Row> = in_workshops(options.jobs.into(), &wrong, &place, |mutant, workshop| {
         let row = (mutant, explain(mutant, workshop));
         table::say(&explained::line(&row));
         row.1
@@ -206,26 +280,6 @@ fn explain_all(
     }
     let right = rows.iter().filter(|(_, row)| row.as_ref().is_ok_and(|(_, j)| j.is_right));
     Ok(100 * right.count() >= GOAL * rows.len())
-}
-
-/// Does something with each patch, so many at a time, each in a workshop that is used by one at a time.
-/// What came of them, in their order.
-fn in_workshops<'a, T: Send>(
-    jobs: u8,
-    mutants: &[&'a Mutant],
-    place: &Path,
-    work: impl Fn(&'a Mutant, &Workshop) -> T + Sync,
-) -> Result<Vec<(&'a Mutant, T)>, String> {
-    let found = Mutex::new(BTreeMap::new());
-    parallel::each(jobs.into(), mutants, |job, mutant| {
-        let workshop = Workshop::new(place.join(format!("job{}", job + 1)));
-        let outcome = work(mutant, &workshop);
-        found.lock().insert(mutant.id(), outcome);
-        Ok(())
-    })
-    .map_err(|e| format!("{e:#}"))?;
-    let mut found = found.into_inner();
-    Ok(mutants.iter().filter_map(|mutant| Some((*mutant, found.remove(&mutant.id())?))).collect())
 }
 
 /// So many of a hundred explanations are to be right.
