@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  graded tests, SHARES seeds each: all are run, whether some fail or not
-//!     └ none failed: 50, 200, .. seeds, up to those asked for; each test ends at its first failure
+//!     └ none failed: twice as many, up to those asked for; each test ends at its first failure
 //!         └ none failed: torture, likewise
 //! ```
 
@@ -48,22 +48,20 @@ impl Plan<'_> {
 /// said how large a share fails.
 pub(crate) const SHARES: u64 = 10;
 
-/// Seeds of each test in the steps before the last.
-const STEPS: [u64; 3] = [SHARES, 50, 200];
-
-/// The same for who is hasty: most wrong Rafts need few.
-const HASTY_STEPS: [u64; 1] = [1];
-
 /// Memory that a test process may map, in KiB: some wrong servers would take it all.
 const MEMORY: u64 = 6 << 20;
 
 /// What came of a test's runs so far, in the order of its seeds.
 struct Tested {
-    test: String,
+    about: About,
     runs: Vec<Record>,
 }
 
 impl Tested {
+    fn nothing_yet(about: About) -> Tested {
+        Tested { about, runs: Vec::new() }
+    }
+
     fn first_failure(&self) -> Option<usize> {
         self.runs.iter().position(|run| run.verdict != Verdict::Pass)
     }
@@ -72,7 +70,7 @@ impl Tested {
         let first = self.first_failure()?;
         let run = &self.runs[first];
         Some(Failed {
-            test: self.test.clone(),
+            test: self.about.test.clone(),
             seeds: first as u64 + 1,
             failures: self.runs.iter().filter(|run| run.verdict != Verdict::Pass).count() as u64,
             runs: self.runs.len() as u64,
@@ -111,13 +109,15 @@ impl Tests {
         for names in [Some(graded), last_resort].into_iter().flatten() {
             let abouts =
                 process::describe(self.binary.command(), &names).map_err(|e| format!("{e:#}"))?;
-            let early: &[u64] = match (mutant.is_wrong(), plan.hasty) {
-                (false, _) => &[],
-                (true, false) => &STEPS,
-                (true, true) => &HASTY_STEPS,
+            let first = match (mutant.is_wrong(), plan.hasty) {
+                (false, _) => most,
+                (true, false) => SHARES,
+                (true, true) => 1,
             };
-            for &runs in early.iter().filter(|step| **step < most).chain([&most]) {
-                let tested = self.run(&abouts, runs, plan, deadline)?;
+            let mut tested: Vec<Tested> = abouts.into_iter().map(Tested::nothing_yet).collect();
+            let mut runs = first.min(most);
+            loop {
+                self.run(&mut tested, runs, plan, deadline)?;
                 let mut failed: Vec<Failed> = tested.iter().filter_map(Tested::failed).collect();
                 failed.sort_by(|a, b| (a.seeds, &a.test).cmp(&(b.seeds, &b.test)));
                 if !failed.is_empty() {
@@ -129,51 +129,59 @@ impl Tests {
                 if fewest < runs {
                     return Ok(Outcome::OutOfTime { seeds: fewest });
                 }
+                if runs == most {
+                    break;
+                }
+                runs = (2 * runs).min(most);
             }
         }
         Ok(Outcome::Passed { seeds: most })
     }
 
-    /// Runs each of these tests on so many seeds. After the first step a test ends at its first failure;
-    /// who is hasty ends them all. What the time does not suffice for is left out.
+    /// Runs each of these tests on the seeds that it lacks of so many. After the first step a test ends
+    /// at its first failure; who is hasty ends them all. What the time does not suffice for is left out.
     fn run(
         &self,
-        abouts: &[About],
+        tested: &mut Vec<Tested>,
         runs: u64,
         plan: Plan,
         deadline: Instant,
-    ) -> Result<Vec<Tested>, String> {
+    ) -> Result<(), String> {
         let enough = AtomicBool::new(false);
-        let all = Mutex::new(Vec::new());
-        parallel::each(plan.threads, abouts, |_, about| {
-            let seeds: Vec<Seed> = (0..runs).map(|n| Seed::derived(&about.test, n)).collect();
+        let all: Vec<Mutex<Tested>> = tested.drain(..).map(Mutex::new).collect();
+        parallel::each(plan.threads, &all, |_, tested| {
+            let mut tested = tested.lock();
+            let Tested { about, runs: done } = &mut *tested;
+            let seeds = (done.len() as u64..runs).map(|n| Seed::derived(&about.test, n));
+            let seeds: Vec<Seed> = seeds.collect();
             let this_enough = AtomicBool::new(false);
             let stop = if plan.hasty { &enough } else { &this_enough };
             let wall = deadline.saturating_duration_since(now());
             let limits = Limits { wall, print: 0, stop };
             let trial = trial::Trial { about, seeds: &seeds, check_determinism: false, limits };
-            let mut tested = Tested { test: about.test.clone(), runs: Vec::new() };
+            let mut failed = false;
             trial.run(
                 || Ok(self.command()),
                 |record| {
                     if record.verdict == Verdict::Missing && now() >= deadline {
                         return; // it had no time
                     }
-                    if record.verdict != Verdict::Pass && (plan.hasty || runs > SHARES) {
+                    let all_seeds = !plan.hasty && runs <= SHARES;
+                    if failed && !all_seeds {
+                        return; // it came while the test was being ended
+                    }
+                    failed |= record.verdict != Verdict::Pass;
+                    if failed && !all_seeds {
                         stop.store(true, Ordering::Relaxed);
                     }
-                    if !stop.load(Ordering::Relaxed) || tested.first_failure().is_none() {
-                        tested.runs.push(record);
-                    }
+                    done.push(record);
                 },
             )?;
-            all.lock().push(tested);
             Ok(())
         })
         .map_err(|e| format!("{e:#}"))?;
-        let mut all = all.into_inner();
-        all.sort_by(|a, b| a.test.cmp(&b.test));
-        Ok(all)
+        tested.extend(all.into_iter().map(Mutex::into_inner));
+        Ok(())
     }
 
     /// A command that runs the tests, within some memory.
@@ -206,13 +214,13 @@ fn kill(tested: &[Tested]) -> Kill {
     let mut kill = Kill::default();
     let rounds = tested.iter().map(|tested| tested.runs.len()).max().unwrap_or(0);
     for round in 0..rounds {
-        for Tested { test, runs } in tested {
+        for Tested { about, runs } in tested {
             let Some(run) = runs.get(round) else { continue };
             kill.seeds = round as u64 + 1;
             kill.virtual_seconds += run.virtual_seconds;
             kill.wall_seconds += run.wall_seconds;
             if run.verdict != Verdict::Pass {
-                kill.test.clone_from(test);
+                kill.test.clone_from(&about.test);
                 return kill;
             }
         }
