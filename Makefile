@@ -33,6 +33,23 @@ mutants: RUNS := 200
 mutants: ## are wrong servers caught, do right ones pass: make mutants ONLY=R01,K05,4B RUNS=200 JOBS=2
 	cargo run -q -p mutants -- --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
+search: RUNS := 10000
+search: ## what a systematic search finds in wrong Rafts: make search ONLY=R50,R80 RUNS=10000
+	cargo run -q -p mutants -- --search --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
+
+others: RUNS := 100
+others: ## Rafts that others wrote, behind the lab's interface: do they pass: make others OTHERS=tikv RUNS=100 ONLY=3A
+	status=0; for place in $$(cargo run -q -p mutants -- --others $(OTHERS)); do \
+	    cargo run -q --release -p grade -- sweep --root $$place --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(ONLY) || status=1; \
+	done; exit $$status
+
+compare: ## is every wrong server found as soon as tests/mutants/MATRIX.csv says? make compare ONLY=R50
+	cargo run -q -p mutants -- --compare $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
+
+CRATE ?= raft
+second-opinion: ## every change that cargo-mutants would make in a crate, tried: make second-opinion CRATE=kvraft (cargo install cargo-mutants --locked)
+	cargo run -q -p mutants -- --second-opinion $(CRATE) --wrong-runs 10 --limit 120 $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
+
 explain: ## does the report of each wrong server's failure point at what is wrong: tests/mutants/EXPLAINED.md (make explain ONLY=R50)
 	cargo run -q -p mutants -- --explain $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
@@ -98,4 +115,4 @@ passes: ## the lines of tests that pass, as the book shows them
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep doctor mutants explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests pictures figure16 experiments passes ci
+.PHONY: help $(PARTS) test lint sweep doctor mutants search others compare second-opinion explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests pictures figure16 experiments passes ci

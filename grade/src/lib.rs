@@ -25,6 +25,7 @@
 
 pub mod archive;
 pub mod binomial;
+pub mod campaign_log;
 pub mod cargo;
 pub mod confine;
 pub mod doctor;
@@ -39,6 +40,7 @@ pub mod outputs;
 pub mod parallel;
 pub mod policy;
 pub mod process;
+pub mod reached;
 pub mod run;
 pub mod say;
 pub mod scan;

@@ -82,9 +82,9 @@ pub fn is_graded(name: &str) -> bool {
     crate_and_part(name).is_some()
 }
 
-/// Is this `torture::..`?
+/// Is it a campaign, in which the seed chooses the world as well, or a scripted history beside them?
 fn is_campaign(name: &str) -> bool {
-    name.starts_with("torture::")
+    name.starts_with("torture")
 }
 
 /// The crate that a test is about, and the part of the lab: `raft` and `3A` of

@@ -17,6 +17,7 @@ use anyhow::{Context as _, Result, ensure};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use labrecord::{About, Record, Seed, Verdict};
 
+use crate::campaign_log::Log;
 use crate::cargo::Build;
 use crate::process::Limits;
 use crate::say::say;
@@ -32,7 +33,8 @@ use crate::{duration, hash, parallel, process, workspace};
 /// Ctrl-C ends the sweep and prints what it has come to.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Parts or tests, such as 3A or `raft_3A::re_election`; all, if nothing is said.
+    /// Parts or tests, such as 3A or `raft_3A::re_election`, and `torture` or one of its campaigns; all that
+    /// are graded, if nothing is said.
     tests: Vec<String>,
     /// Seeds of each test. With --time, no limit unless one is given.
     #[arg(long, short = 'n')]
@@ -53,6 +55,9 @@ pub struct Options {
     /// Write the result here, as JSON, for `grade merge`.
     #[arg(long, short)]
     out: Option<PathBuf>,
+    /// Add a line of JSON for each run to this file: its seed, what that chose of the world, what it met.
+    #[arg(long)]
+    log: Option<PathBuf>,
     /// Build with this cargo profile.
     #[arg(long, default_value = "release")]
     profile: String,
@@ -107,6 +112,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         stop: &stop,
         bar: progress_bar(runs.map(|_| deck.len())),
         sweep: Mutex::new(sweep),
+        log: options.log.as_deref().map(Log::open).transpose()?,
     };
     workers.work(jobs)?;
     let mut sweep = workers.sweep.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -211,6 +217,7 @@ struct Workers<'a> {
     stop: &'a AtomicBool,
     bar: ProgressBar,
     sweep: Mutex<Sweep>,
+    log: Option<Log>,
 }
 
 impl Workers<'_> {
@@ -256,12 +263,22 @@ impl Workers<'_> {
         {
             let limits = Limits { wall: CHUNK_WALL, print: 0, stop: self.stop };
             let trial = Trial { about, seeds: &seeds, check_determinism: false, limits };
-            trial.run(|| Ok(self.binary.command()), |record| self.add(&record))?;
+            let mut written = Ok(());
+            trial.run(
+                || Ok(self.binary.command()),
+                |record| {
+                    if let Err(error) = self.add(&record) {
+                        self.stop.store(true, Ordering::Relaxed);
+                        written = Err(error);
+                    }
+                },
+            )?;
+            written?;
         }
         Ok(())
     }
 
-    fn add(&self, record: &Record) {
+    fn add(&self, record: &Record) -> Result<()> {
         let mut sweep = self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
         sweep.add(record);
         self.bar.inc(1);
@@ -271,6 +288,7 @@ impl Workers<'_> {
                 self.stop.store(true, Ordering::Relaxed);
             }
         }
+        self.log.as_ref().map_or(Ok(()), |log| log.add(record))
     }
 }
 

@@ -10,6 +10,7 @@ use labrecord::{About, Record, Report, Seed, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::binomial::upper_bound;
+use crate::reached::{self, Situations};
 use crate::shard::Shard;
 
 /// A sweep, or some parts of one.
@@ -47,6 +48,9 @@ pub struct Tally {
     pub virtual_time: Times,
     /// Time of the clock on the wall.
     pub wall_time: Times,
+    /// What the runs met.
+    #[serde(default)]
+    pub situations: Situations,
     /// Failures by their signature.
     pub groups: BTreeMap<String, Group>,
 }
@@ -145,7 +149,7 @@ impl Sweep {
         self.tests.values().map(|tally| tally.failures).sum()
     }
 
-    /// The table, and below it what failed.
+    /// The table, and below it what failed, and what the runs met.
     #[must_use]
     pub fn table(&self) -> String {
         let width = self.tests.keys().map(String::len).max().unwrap_or(0).max(4);
@@ -183,6 +187,7 @@ impl Sweep {
                 );
             }
         }
+        text.push_str(&reached::table(self.tests.iter()));
         text
     }
 }
@@ -197,6 +202,7 @@ impl Tally {
             failures: 0,
             virtual_time: Times::default(),
             wall_time: Times::default(),
+            situations: Situations::new(),
             groups: BTreeMap::new(),
         }
     }
@@ -206,6 +212,7 @@ impl Tally {
         self.runs += 1;
         self.virtual_time.merge(Times::one(record.virtual_seconds));
         self.wall_time.merge(Times::one(record.wall_seconds));
+        reached::add(&mut self.situations, &record.coverage);
         let Some(report) = &record.report else { return };
         self.failures += 1;
         let signature = record.signature.clone().unwrap_or_else(|| report.title.clone());
@@ -218,6 +225,7 @@ impl Tally {
         self.failures += other.failures;
         self.virtual_time.merge(other.virtual_time);
         self.wall_time.merge(other.wall_time);
+        reached::merge(&mut self.situations, other.situations);
         for (signature, group) in other.groups {
             self.count(signature, group);
         }
@@ -281,6 +289,7 @@ fn percent(ratio: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reached::Reached;
     use crate::trial::no_record;
 
     fn about(test: &str) -> About {
@@ -294,6 +303,7 @@ mod tests {
         let mut record = no_record(about, seed, "it fell over");
         record.virtual_seconds = 0.001 * f64::from(u32::try_from(n * n % 101).unwrap());
         record.wall_seconds = 0.1 / f64::from(u32::try_from(n + 1).unwrap());
+        record.coverage = [("leaders".to_owned(), n % 5), ("splits".to_owned(), 0)].into();
         match n % 14 {
             0 => record.signature = Some("two leaders in one term".to_owned()),
             7 => record.signature = Some("no agreement".to_owned()),
@@ -328,6 +338,21 @@ mod tests {
             assert_eq!(merged, whole);
             assert_eq!(merged.table(), whole.table());
         }
+        let met = &whole.tests["raft_3A::one"].situations;
+        assert_eq!(met["leaders"], Reached { times: 200, in_runs: 80, of_runs: 100 });
+        assert_eq!(met["splits"], Reached { times: 0, in_runs: 0, of_runs: 100 });
+        assert!(whole.table().ends_with("never met in 3A: splits\n"), "{}", whole.table());
+    }
+
+    /// What was written before runs were asked what they met can still be read.
+    #[test]
+    fn an_old_sweep_is_understood() {
+        let mut old = serde_json::to_value(sweep(Shard::WHOLE, 10)).unwrap();
+        for tally in old["tests"].as_object_mut().unwrap().values_mut() {
+            tally.as_object_mut().unwrap().remove("situations");
+        }
+        let read: Sweep = serde_json::from_value(old).unwrap();
+        assert!(read.tests.values().all(|tally| tally.situations.is_empty()));
     }
 
     #[test]

@@ -114,6 +114,8 @@ pub fn no_record(about: &About, seed: Seed, why: &str) -> Record {
         trace: String::new(),
         warnings: Vec::new(),
         artefacts: BTreeMap::new(),
+        environment: None,
+        coverage: BTreeMap::new(),
         broken_before: None,
         shrunk: None,
     }

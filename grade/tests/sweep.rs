@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{grade, grade_well, root, scratch, text};
+use grade::campaign_log::Line;
 use grade::tally::{Sweep, Times};
 use grade::trial::no_record;
 use labrecord::{About, Message, Seed, Verdict};
@@ -50,6 +51,41 @@ fn merged_shards_equal_the_sweep_in_one_piece() {
     let output = grade(&["merge", &file("3"), &file("1")]);
     assert!(!output.status.success());
     assert!(text(&output.stdout).ends_with("\nmissing: 2/3\n"));
+}
+
+/// A campaign says what it really met: summed over processes and shards, and run by run in its log.
+#[test]
+fn a_campaign_of_torture_says_what_it_met() {
+    let folder = scratch("torture");
+    let file = |name: &str| folder.join(name).display().to_string();
+    let sweep = |more: &[&str]| {
+        let options = ["sweep", "--profile", "dev", "torture::raft", "torture::kv", "--runs", "6"];
+        grade_well(&[&options, more].concat())
+    };
+    let printed = sweep(&["--out", &file("whole.json"), "--log", &file("log.json")]);
+    assert!(printed.contains("\nmet: how often, and in what share of the runs"), "{printed}");
+    for shard in ["1", "2"] {
+        sweep(&["--shard", &format!("{shard}/2"), "--out", &file(shard), "--jobs", "1"]);
+    }
+    let merged = grade_well(&["merge", &file("2"), &file("1"), "--out", &file("merged.json")]);
+    assert!(merged.contains("\nmet  "), "{merged}");
+    let (whole, merged) = (read(&folder.join("whole.json")), read(&folder.join("merged.json")));
+    assert_eq!(whole, merged);
+
+    let log = fs::read_to_string(folder.join("log.json")).unwrap();
+    let lines: Vec<Line> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 12);
+    assert!(lines.iter().all(|line| line.environment.as_ref().unwrap().contains(" servers, ")));
+    for test in ["torture::raft", "torture::kv"] {
+        let runs = || lines.iter().filter(|line| line.test == test);
+        let situations = &whole.tests[test].situations;
+        assert_eq!(situations["leaders"].of_runs, 6);
+        assert_eq!(situations["leaders"].in_runs, 6);
+        for (name, reached) in situations {
+            let times: u64 = runs().filter_map(|line| line.coverage.get(name)).sum();
+            assert_eq!(times, reached.times, "{name}");
+        }
+    }
 }
 
 #[test]

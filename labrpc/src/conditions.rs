@@ -52,6 +52,9 @@ pub struct Conditions {
     pub delay: DelayRange,
     /// What a request takes in addition.
     pub extra_request_delay: DelayRange,
+    /// What a message takes in addition for each full 1,000 bytes of it: how slow a link is. Messages do not
+    /// wait for each other.
+    pub per_kilobyte: Duration,
     /// Probability that a request is lost. The caller learns of it when the request would have
     /// arrived.
     pub request_loss: f64,
@@ -78,11 +81,17 @@ pub struct Conditions {
 }
 
 impl Conditions {
+    /// What a message of so many bytes takes because of its length.
+    pub(crate) fn transmission(&self, bytes: usize) -> Duration {
+        self.per_kilobyte.saturating_mul(u32::try_from(bytes / 1000).unwrap_or(u32::MAX))
+    }
+
     /// Messages take 0.1 to 0.5 ms each way, and arrive. A dead link is known within 99 ms.
     pub const fn reliable() -> Conditions {
         Conditions {
             delay: DelayRange::micros(100, 500),
             extra_request_delay: DelayRange::NONE,
+            per_kilobyte: Duration::ZERO,
             request_loss: 0.0,
             duplicate: 0.0,
             duplicate_delay: DelayRange::millis(0, 5000),
@@ -104,6 +113,12 @@ impl Conditions {
             reply_loss: 0.1,
             ..Conditions::reliable()
         }
+    }
+
+    /// The same on links where each 1,000 bytes of a message take so long.
+    #[must_use]
+    pub const fn with_slow_links(self, per_kilobyte: Duration) -> Conditions {
+        Conditions { per_kilobyte, ..self }
     }
 
     /// The same, but a caller waits up to 7 s for the news that a link is dead. Whoever calls its

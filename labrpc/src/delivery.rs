@@ -15,6 +15,7 @@ use crate::{
     MessageKind, NetEvent, NetEventKind,
     calls::{Call, CallKey, Phase},
     fate::{ReplyFate, RequestFate, notice_delay},
+    judge::{Judge, Sending},
     service::{HandlerTask, Undecodable},
     state::{Route, Server, State},
     watch::Watch,
@@ -25,6 +26,7 @@ use crate::{
 pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     pub(crate) watch: Watch,
+    pub(crate) judge: Judge,
 }
 
 /// What a caller is woken with.
@@ -96,6 +98,13 @@ pub(crate) fn send(
     connected: bool,
 ) {
     let Encoded { bytes, content } = request;
+    let sentence = network.judge.ask(|| Sending {
+        from: &route.from_name,
+        to: &route.to_name,
+        kind: MessageKind::Request,
+        method,
+        bytes: &bytes,
+    });
     let mut state = network.state.lock();
     let number = state.stats.requests;
     state.stats.requests += 1;
@@ -105,9 +114,11 @@ pub(crate) fn send(
     link.requests += 1;
     let (up, stream) = (link.up, link.streams.requests);
     let mut fate = RequestFate::draw(stream, request, state.conditions_of(route.there));
+    fate.delay += state.conditions_of(route.there).transmission(bytes.len());
     if !state.chance.may_touch(&route.from_name, &route.to_name, MessageKind::Request, request) {
         fate.spare(state.conditions_of(route.there));
     }
+    sentence.on_request(&mut fate);
     let has_path = connected && up && state.server(route.to).is_some();
     let phase = Phase::Requested;
     let call = Call { route: route.clone(), method, number, request, phase, answer };
@@ -213,6 +224,13 @@ impl Message {
 
     /// The handler has returned, and the reply leaves, if anybody waits for it.
     fn send_reply(mut self, server: Arc<Server>) {
+        let sentence = self.network.judge.ask(|| Sending {
+            from: &self.route.to_name,
+            to: &self.route.from_name,
+            kind: MessageKind::Reply,
+            method: self.method,
+            bytes: &self.bytes,
+        });
         let mut state = self.network.state.lock();
         let waits = self.call.and_then(|key| state.calls.get_mut(key));
         let Some(call) = waits.filter(|call| call.phase == Phase::Taken) else {
@@ -225,10 +243,12 @@ impl Message {
         link.replies += 1;
         let (up, stream) = (link.up, link.streams.replies);
         let mut fate = ReplyFate::draw(stream, reply, state.conditions_of(self.route.back));
+        fate.delay += state.conditions_of(self.route.back).transmission(self.bytes.len());
         let Route { from_name, to_name, .. } = &*self.route;
         if !state.chance.may_touch(to_name, from_name, MessageKind::Reply, reply) {
             fate.spare(state.conditions_of(self.route.back));
         }
+        sentence.on_reply(&mut fate);
         self.on_link = reply;
         let held = fate.held.filter(|_| up && !fate.lost);
         state.stats.no_path += u64::from(!up);

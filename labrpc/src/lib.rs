@@ -42,7 +42,7 @@
 //! - [`Network`] holds the servers by name and decides the fate of every message.
 //! - [`Conditions`] lists the hardships, with units and the lab's own presets.
 //! - [`Stats`] and [`NetEvent`] show what happened; [`MessageId`] names one message in every run of a
-//!   seed.
+//!   seed. [`Network::judge`] lets somebody decide about each message in place of chance.
 //! - Not here: encoding (that is `labgob`; everything crosses the network as its bytes, so that no
 //!   reference does), threads and time (`labrt`), and anything that knows what Raft is.
 //!
@@ -68,6 +68,7 @@ mod content;
 mod delivery;
 mod end;
 mod fate;
+mod judge;
 mod network;
 mod service;
 mod state;
@@ -77,6 +78,7 @@ mod watch;
 pub use chance::{MessageId, MessageKind};
 pub use conditions::{Conditions, DelayRange};
 pub use end::{ClientEnd, NoReply, Rpc};
+pub use judge::{Sending, Sentence};
 pub use network::Network;
 pub use service::Service;
 pub use stats::Stats;

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use labrt::node::Node;
 
 use crate::{
-    ClientEnd, Conditions, MessageId, NetEvent, Service, Stats,
+    ClientEnd, Conditions, MessageId, NetEvent, Sending, Sentence, Service, Stats,
     chance::Chance,
     delivery::{Shared, tell_doomed},
     state::{LinkId, LinkStreams, Server},
@@ -112,6 +112,18 @@ impl Network {
     /// does the fate of those in the list: that is how a run is repeated with less befalling it.
     pub fn spare_all_but(&self, messages: impl IntoIterator<Item = MessageId>) {
         self.shared.state.lock().chance = Chance::only(messages);
+    }
+
+    /// From now on `judge` is asked about each message that is about to leave, whether it has a path or
+    /// not, and its word goes before that of chance. As an [observer](Self::observe) it must not block, and
+    /// runs wherever a message is sent from: the caller's task, or the handler's.
+    ///
+    /// # Panics
+    ///
+    /// If there is a judge already.
+    pub fn judge(&self, judge: impl Fn(&Sending<'_>) -> Sentence + Send + Sync + 'static) {
+        let appointed = self.shared.judge.appoint(Arc::new(judge));
+        assert!(appointed.is_some(), "a network has one judge");
     }
 
     #[track_caller]

@@ -5,10 +5,12 @@ mod common;
 use std::time::Duration;
 
 use common::{
-    FOR_EVER, Name, Sleep, at_most, millis, on_both_engines, pair, simulated_or_real, since,
-    wait_until,
+    FOR_EVER, Length, Name, Sleep, at_most, millis, on_both_engines, pair, simulated_or_real,
+    since, wait_until,
 };
-use labrpc::{Conditions, DelayRange, NetEventKind::*, NoReply, Stats};
+use labrpc::{
+    Conditions, DelayRange, MessageKind, NetEventKind::*, NoReply, Sending, Sentence, Stats,
+};
 use labrt::{node::Node, sim, time};
 
 /// The second copy runs the handler again, much later, and its reply goes nowhere.
@@ -219,5 +221,58 @@ fn conditions_of_one_link() {
         assert_eq!(pair.end.call(&Name(2)), Err(NoReply));
         pair.network.set_link_conditions("C0", "S0", None);
         assert_eq!(pair.end.call(&Name(3)), Ok("number 3".to_owned()));
+    });
+}
+
+/// On a slow link a message takes the time of its bytes, whatever else is under way.
+#[test]
+fn a_slow_link_takes_time_for_every_byte() {
+    on_both_engines(20, || {
+        let pair = pair();
+        pair.network.set_conditions(Conditions::reliable().with_slow_links(millis(1)));
+        let start = sim::elapsed();
+        assert_eq!(pair.end.call(&Length("x".repeat(20_000))), Ok(20_000));
+        assert!((millis(20)..=at_most(millis(22))).contains(&since(start)));
+        let start = sim::elapsed();
+        assert_eq!(pair.end.call(&Length("x".repeat(100))), Ok(100));
+        assert!(since(start) < at_most(millis(2)));
+    });
+}
+
+/// A judge's word goes before that of chance: for each message, by what it is and what is in it.
+#[test]
+fn a_judge_decides_about_each_message() {
+    on_both_engines(20, || {
+        let pair = pair();
+        let everything_is_lost =
+            Conditions { request_loss: 1.0, reply_loss: 1.0, ..Conditions::reliable() };
+        pair.network.judge(move |message| {
+            let Sending { from, to, kind, method, bytes } = *message;
+            assert_eq!(method, "Junk.Name");
+            match kind {
+                MessageKind::Request => assert_eq!((from, to), ("C0", "S0")),
+                MessageKind::Reply => assert_eq!((from, to), ("S0", "C0")),
+            }
+            match (kind, bytes.last()) {
+                (MessageKind::Request, Some(1)) | (MessageKind::Reply, Some(b'2')) => {
+                    Sentence::Lost
+                }
+                (MessageKind::Request, Some(3)) | (MessageKind::Reply, Some(b'4')) => {
+                    Sentence::Late(millis(700))
+                }
+                _ => Sentence::AsDrawn,
+            }
+        });
+        let call = |n| (pair.end.call(&Name(n)).is_ok(), pair.junk.named().contains(&n));
+        assert_eq!(call(1), (false, false), "its request is lost");
+        assert_eq!(call(2), (false, true), "its reply is lost");
+        assert_eq!(call(3), (false, false), "its request is late");
+        let start = sim::elapsed();
+        assert_eq!(call(4), (true, true), "its reply is held back");
+        assert!((millis(700)..=at_most(millis(702))).contains(&since(start)));
+        wait_until(|| pair.junk.named().contains(&3));
+        assert_eq!(call(5), (true, true));
+        pair.network.set_conditions(everything_is_lost);
+        assert_eq!(call(6), (false, false), "that is left to chance");
     });
 }

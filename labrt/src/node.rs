@@ -11,6 +11,7 @@ use crate::kernel::{self, NodeId};
 use crate::mode::{Mode, mode};
 use crate::observe;
 use crate::real;
+use crate::sim::TaskInfo;
 use crate::task;
 use crate::thread::{JoinHandle, spawn_on};
 
@@ -20,6 +21,19 @@ pub struct Node {
     id: NodeId,
     name: Arc<str>,
     incarnation: u32,
+}
+
+/// A task of a node, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveTask {
+    /// Who it is.
+    pub info: TaskInfo,
+    /// What it waits for; `None` if it can run.
+    pub waits_for: Option<&'static str>,
+    /// The line where it waits.
+    pub at: Option<&'static Location<'static>>,
+    /// It will run again whatever others do: it can run now, or has set itself a time.
+    pub goes_on: bool,
 }
 
 /// The node was killed before the work on it was done.
@@ -92,6 +106,16 @@ impl Node {
             Mode::Real => real::is_alive(self.id),
             Mode::Simulated | Mode::Observing | Mode::Outside => {
                 kernel::with(|kernel| kernel.is_alive(self.id))
+            }
+        }
+    }
+
+    /// The tasks that live on it, oldest first. Nothing is known of them on the real engine.
+    pub fn tasks(&self) -> Vec<LiveTask> {
+        match mode() {
+            Mode::Real => Vec::new(),
+            Mode::Simulated | Mode::Observing | Mode::Outside => {
+                kernel::with(|kernel| kernel.tasks_of(self.id))
             }
         }
     }

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use common::for_many_seeds;
@@ -9,6 +11,7 @@ use labrt::channel::{
     self, Receiver, RecvError, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError,
     TrySendError, after, bounded, never, select, tick, unbounded,
 };
+use labrt::node::Node;
 use labrt::sim;
 use labrt::thread;
 use labrt::time::{Instant, sleep};
@@ -235,5 +238,40 @@ fn select_sends_and_falls_back() {
         drop(receive);
         let disconnected = select! { send(send, 4) -> result => result.is_err() };
         assert!(disconnected, "a disconnected channel is ready, with an error");
+    });
+}
+
+/// Whoever hears of a message may end the node that has just taken it, which does nothing more.
+#[test]
+fn a_tap_ends_whoever_has_a_message_in_hand() {
+    for_many_seeds(|| {
+        channel::tap(|message: &u32| {
+            if *message == 2 {
+                Node::current().kill();
+            }
+        });
+        for select in [false, true] {
+            let (send, receive) = channel::unbounded::<u32>();
+            let done = Arc::new(AtomicU32::new(0));
+            let sum = Arc::clone(&done);
+            let node = Node::new("S1");
+            let task = move || {
+                loop {
+                    let message = if select {
+                        channel::select! { recv(receive) -> message => message }
+                    } else {
+                        receive.recv()
+                    };
+                    sum.fetch_add(message.unwrap(), Ordering::Relaxed);
+                }
+            };
+            drop(node.spawn(task));
+            for message in 1..=3 {
+                let _ = send.send(message);
+            }
+            sleep(MS);
+            assert!(!node.is_alive());
+            assert_eq!(done.load(Ordering::Relaxed), 1);
+        }
     });
 }

@@ -348,3 +348,23 @@ fn a_panic_that_lab_code_catches_is_over() {
     });
     assert!(outcome.result.unwrap());
 }
+
+/// Who lives on a node, and whether it will do anything more.
+#[test]
+fn the_tasks_of_a_node_are_known() {
+    for_many_seeds(|| {
+        let node = Node::new("S1");
+        assert_eq!(node.tasks(), []);
+        drop(node.spawn(|| sleep(10 * MS)));
+        drop(node.spawn(|| channel::never::<()>().recv()));
+        sleep(MS);
+        let tasks = node.tasks();
+        let goes_on: Vec<bool> = tasks.iter().map(|task| task.goes_on).collect();
+        assert_eq!(goes_on, [true, false]);
+        assert!(tasks.iter().all(|task| &*task.info.node == "S1" && task.waits_for.is_some()));
+        sleep(10 * MS);
+        assert_eq!(node.tasks().len(), 1);
+        node.kill();
+        assert_eq!(node.tasks(), []);
+    });
+}

@@ -50,6 +50,7 @@ struct Saved {
     snapshots: u64,
     /// A copy was made, so this is the disk of a dead server.
     sealed: bool,
+    before_save: Vec<Arc<OnSave>>,
     on_save: Vec<Arc<OnSave>>,
 }
 
@@ -59,9 +60,17 @@ impl Persister {
         Persister { saved: Mutex::new(Saved::default()) }
     }
 
-    /// Replaces the Raft state, and the snapshot if one is given; both at once. Never fails or
-    /// blocks. On a sealed persister it does nothing.
+    /// Replaces the Raft state, and the snapshot if one is given; both at once. Never fails. It may
+    /// take some milliseconds, as a disk does; it is saved when this returns. On a sealed persister it
+    /// does nothing.
     pub fn save(&self, raft_state: Vec<u8>, snapshot: SnapshotWrite) {
+        let before_save = {
+            let saved = self.saved.lock();
+            if saved.sealed { Vec::new() } else { saved.before_save.clone() }
+        };
+        for before_save in before_save {
+            before_save(self);
+        }
         let on_save = {
             let mut saved = self.saved.lock();
             if saved.sealed {
@@ -123,6 +132,13 @@ impl Persister {
     /// For the tester: how many of these changed the stored snapshot.
     pub fn snapshots(&self) -> u64 {
         self.saved.lock().snapshots
+    }
+
+    /// For the tester: calls `callback` before each save, with this persister, in the task that saves,
+    /// after earlier callbacks. Copies inherit it. It may let time pass, or end the task: then nothing
+    /// is saved.
+    pub fn before_save(&self, callback: impl Fn(&Persister) + Send + Sync + 'static) {
+        self.saved.lock().before_save.push(Arc::new(callback));
     }
 
     /// For the tester: calls `callback` after each save, with this persister, in the task that
@@ -210,6 +226,19 @@ mod tests {
         let first = disk.copy();
         disk.save(b"late".to_vec(), SnapshotWrite::Keep);
         assert_eq!(contents(&disk.copy()), contents(&first));
+    }
+
+    /// What lies on a slow disk is what was there before, until it is done.
+    #[test]
+    fn before_a_save_the_old_contents_are_there() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let disk = Persister::new();
+        let log = Arc::clone(&seen);
+        disk.before_save(move |disk| log.lock().push(disk.read_raft_state()));
+        disk.save(b"a".to_vec(), SnapshotWrite::Keep);
+        disk.copy().save(b"b".to_vec(), SnapshotWrite::Keep);
+        disk.save(b"late".to_vec(), SnapshotWrite::Keep); // sealed: not a save
+        assert_eq!(*seen.lock(), [b"".to_vec(), b"a".to_vec()]);
     }
 
     #[test]

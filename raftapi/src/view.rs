@@ -4,7 +4,10 @@ use crate::{EntryId, LogIndex, ServerId, Term};
 
 /// What a server is at one instant, for a tester's checks and pictures.
 ///
-/// A Raft need not give it (`Raft::view` may return `None`); no test demands it.
+/// A Raft need not give it (`Raft::view` may return `None`); no test demands it. One whose log has
+/// entries that are no commands, such as a new leader's no-op, must not: indexes here are those of
+/// [`ApplyMsg`](crate::ApplyMsg), which counts commands alone, and without the no-op its leader seems
+/// to commit entries of earlier terms by counting (Raft §5.4.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RaftView {
     /// Current term.

@@ -26,6 +26,9 @@ mod raft_3D;
 /// Campaigns in which the seed chooses the environment as well: no points, unless `grade.toml` says so.
 #[path = "lab/torture.rs"]
 mod torture;
+/// Histories that random faults come to too seldom.
+#[path = "lab/torture_directed.rs"]
+mod torture_directed;
 // staff: from here
 
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
@@ -35,6 +38,9 @@ mod child;
 #[expect(clippy::unwrap_used, reason = "as above")]
 #[path = "lab/recorder.rs"]
 mod recorder;
+/// Systematic search over few forced choices.
+#[path = "lab/search.rs"]
+mod search;
 /// Tests of the tester itself.
 #[expect(clippy::unwrap_used, reason = "as above")]
 #[path = "lab/tester.rs"]
@@ -42,4 +48,6 @@ mod tester;
 #[expect(clippy::unwrap_used, reason = "as above")]
 #[path = "lab/tester_kv.rs"]
 mod tester_kv;
+#[path = "lab/tester_search.rs"]
+mod tester_search;
 // staff: to here

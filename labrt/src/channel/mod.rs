@@ -3,6 +3,7 @@
 mod error;
 mod queue;
 mod select;
+mod tap;
 
 use std::fmt;
 use std::panic::Location;
@@ -17,6 +18,7 @@ pub use error::{
     TrySelectError, TrySendError,
 };
 pub use select::{Select, SelectedOperation};
+pub use tap::tap;
 
 use crate::kernel::{Key, Park};
 use crate::mode::{Mode, mode};
@@ -26,13 +28,13 @@ use crate::time::Instant;
 use queue::Queue;
 
 /// A channel that holds any number of messages: sending never blocks.
-pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+pub fn unbounded<T: 'static>() -> (Sender<T>, Receiver<T>) {
     ends(None)
 }
 
 /// A channel that holds at most `capacity` messages: sending blocks while it is full. With capacity
 /// 0 a send waits until a receiver has taken the message.
-pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+pub fn bounded<T: 'static>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     ends(Some(capacity))
 }
 
@@ -66,7 +68,7 @@ fn timer(due: Instant, period: Option<Duration>) -> Receiver<Instant> {
     Receiver { source: Source::Timer(Arc::new(Timer { due: Mutex::new(Some(due)), period })) }
 }
 
-fn ends<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+fn ends<T: 'static>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
     if mode() == Mode::Real {
         let (send, receive) = match capacity {
             None => crossbeam_channel::unbounded(),
@@ -74,7 +76,7 @@ fn ends<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
         };
         return (Sender { target: Target::Real(send) }, Receiver { source: Source::Real(receive) });
     }
-    let queue = Arc::new(Queue::new(capacity));
+    let queue = Arc::new(Queue::new(capacity, tap::of()));
     (Sender { target: Target::Queue(queue.clone()) }, Receiver { source: Source::Queue(queue) })
 }
 
@@ -389,7 +391,7 @@ impl<T> Receiver<T> {
 
     fn try_take(&self) -> Result<T, TryRecvError> {
         match &self.source {
-            Source::Queue(queue) => queue.try_take(),
+            Source::Queue(queue) => queue.take_and_tell(),
             Source::Real(receive) => receive.try_recv().map_err(|e| match e {
                 crossbeam_channel::TryRecvError::Empty => TryRecvError::Empty,
                 crossbeam_channel::TryRecvError::Disconnected => TryRecvError::Disconnected,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 
+use super::tap::Tap;
 use super::{TryRecvError, TrySendError};
 use crate::kernel::{self, Key, Kind};
 use crate::live::Live;
@@ -12,6 +13,8 @@ pub(super) struct Queue<T> {
     /// `None` for no limit.
     capacity: Option<usize>,
     state: Mutex<State<T>>,
+    /// Hears of each message that is taken.
+    tap: Option<Tap<T>>,
     _live: Live,
 }
 
@@ -24,11 +27,11 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    pub(super) fn new(capacity: Option<usize>) -> Self {
+    pub(super) fn new(capacity: Option<usize>, tap: Option<Tap<T>>) -> Self {
         let state = State { messages: VecDeque::new(), sent: 0, senders: 1, receivers: 1 };
         let live = Live::new();
         live.note();
-        Queue { capacity, state: Mutex::new(state), _live: live }
+        Queue { capacity, state: Mutex::new(state), tap, _live: live }
     }
 
     pub(super) fn capacity(&self) -> Option<usize> {
@@ -39,8 +42,16 @@ impl<T> Queue<T> {
         self.state.lock().messages.len()
     }
 
-    /// Takes a message if one is there.
-    pub(super) fn try_take(&self) -> Result<T, TryRecvError> {
+    /// Takes a message if one is there, and tells whoever listens.
+    pub(super) fn take_and_tell(&self) -> Result<T, TryRecvError> {
+        let message = self.try_take()?;
+        if let Some(tap) = &self.tap {
+            tap(&message);
+        }
+        Ok(message)
+    }
+
+    fn try_take(&self) -> Result<T, TryRecvError> {
         let mut state = self.state.lock();
         match state.messages.pop_front() {
             Some((_, message)) => {

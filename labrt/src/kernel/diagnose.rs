@@ -5,15 +5,33 @@ use std::fmt::Write as _;
 use std::panic::Location;
 use std::time::Duration;
 
+use super::nodes::NodeId;
 use super::tasks::State;
 use super::waits::{Key, Kind};
 use super::{Kernel, MAX_OPERATIONS};
+use crate::node::LiveTask;
 use crate::sim::{FailureKind, seconds};
 
 /// More tasks than this are not listed one by one.
 const LISTED: usize = 40;
 
 impl Kernel {
+    /// The tasks that live on a node, oldest first.
+    pub(crate) fn tasks_of(&self, node: NodeId) -> Vec<LiveTask> {
+        let live = |slot: u32| {
+            let task = self.task(slot);
+            let waits = task.state == State::Parked;
+            LiveTask {
+                info: self.task_info(slot),
+                waits_for: waits.then_some(task.wait.what),
+                at: if waits { task.wait.location } else { None },
+                goes_on: !waits || task.wait.has_deadline,
+            }
+        };
+        let lives_here = |slot: &u32| self.task(*slot).nodes.first() == Some(&node);
+        self.live_tasks().into_iter().filter(lives_here).map(live).collect()
+    }
+
     /// One line for each task: who it is, what it waits for, since when, and where.
     pub(crate) fn describe_tasks(&self) -> String {
         let slots = self.live_tasks();

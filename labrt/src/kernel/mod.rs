@@ -13,9 +13,9 @@ mod timers;
 mod trace;
 mod waits;
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::cell::RefCell;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,6 +108,8 @@ pub(crate) struct Kernel {
     max_live: usize,
     /// Condition variables and channels that exist, see `live.rs`.
     pub(crate) waitables: usize,
+    /// What hears of messages of a type, see `channel/tap.rs`.
+    pub(crate) taps: BTreeMap<TypeId, Box<dyn Any + Send>>,
     failure: Option<Failure>,
     /// What the panic hook saw of the latest panic: its message, with the place.
     pub(crate) last_panic: Option<String>,
@@ -150,6 +152,7 @@ impl Kernel {
             live: 0,
             max_live: 0,
             waitables: 0,
+            taps: BTreeMap::new(),
             failure: None,
             last_panic: None,
             kill_requests: Vec::new(),

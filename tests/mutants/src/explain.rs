@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use timeline::Run;
 
 use crate::mutant::Mutant;
+use crate::outcome::{Failed, Outcome};
+use crate::runs::Plan;
 use crate::sources::Sources;
-use crate::table::Outcome;
-use crate::trial::{Failed, Plan, Workshop, now};
+use crate::trial::{Workshop, now};
 
 /// How long a run may be shrunk, in seconds: what a student gets.
 const SHRINK: &str = "10";
@@ -81,7 +82,7 @@ impl Workshop {
     ) -> Result<Explained, String> {
         sources.copy_patched(mutant, self.place())?;
         let tests = self.build(plan.profile)?;
-        if let Some(Outcome::Failed { failed }) = known {
+        if let Some(Outcome::Failed { failed, .. }) = known {
             // Other sources may have had other seeds.
             for failed in failed.iter().take(3) {
                 if let Some(found) = self.try_explain((mutant, key), &tests, failed, archive)? {
@@ -89,7 +90,7 @@ impl Workshop {
                 }
             }
         }
-        let Outcome::Failed { failed } = self.try_out(mutant, sources, plan) else {
+        let Outcome::Failed { failed, .. } = self.try_out(mutant, sources, plan) else {
             return Err("no test fails".to_owned());
         };
         self.try_explain((mutant, key), &tests, &failed[0], archive)?

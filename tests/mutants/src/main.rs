@@ -8,68 +8,97 @@
 //! ```
 //!
 //! ```text
-//! make mutants                        every patch, 200 seeds of every test
+//! make mutants                        every patch: right ones on 200 seeds of every test
 //! make mutants ONLY=R01,C05 RUNS=1000 these two
 //! make mutants ONLY=4A,4B             those of the key/value service
+//! make compare                        are wrong ones found as soon as the committed matrix says?
 //! make explain                        is what is wrong with each pointed at?
+//! make search ONLY=R50,R80            what does the systematic search find in these Rafts?
+//! make second-opinion                 every change that `cargo mutants` knows, as a wrong one
 //! ```
 //!
-//! A patch is a header and a unified diff against `raft/src` or `kvraft/src`; [`mutant`] reads it.
+//! A patch is a header and a unified diff against `raft/src` or `kvraft/src`, or against a design that
+//! takes the place of these; [`mutant`] reads it.
 //! It is given the graded tests of Lab 3 or of Lab 4. A wrong one is *caught* if some test fails on
-//! some of its seeds. It is first given few seeds, and more only while nothing has failed. A right
-//! one gets all seeds of all tests, and must fail none.
+//! some of its first thousand seeds; it is given few at first, and more only while nothing has failed; and
+//! then torture. A right one gets all seeds of all tests, and must fail none.
 //!
 //! A result is kept under a hash of the patch and the sources that the tests of its lab depend on.
-//! What was not changed is not run again, so an interrupted run goes on where it was.
+//! What was not changed is not run again, so an interrupted run goes on where it was. Wrong ones that
+//! change nothing but bodies of functions share a build.
 //!
 //! | file | what it does |
 //! | --- | --- |
 //! | `mutant.rs` | a patch file: its header, its diff, applying it |
+//! | `design.rs` | directories that take the place of the reference |
 //! | `sources.rs` | the workspace's files, their hash, a copy that is brought up to date |
-//! | `trial.rs` | builds the tests of a copy, runs them, reads their records |
-//! | `table.rs` | lines, sums, the Markdown table |
+//! | `campaign.rs` | many patches: what is kept, what shares a build |
+//! | `switches.rs` | many patches in one build, each behind a switch |
+//! | `trial.rs` | builds the tests with a patch |
+//! | `runs.rs` | how many seeds of which tests a patch is given |
+//! | `outcome.rs` | what came of it, and where that is kept |
+//! | `table.rs`, `summary.rs` | lines, sums, TABLE.md |
+//! | `matrix.rs` | MATRIX.csv, and whether it has become worse |
+//! | `opinion.rs` | what `cargo mutants` would change |
+//! | `search.rs` | what the systematic search finds in one |
+//! | `others.rs` | the workspace with a Raft of others in the place of `raft` |
 //! | `explain.rs` | runs one test of a wrong one with shrinking and the timeline |
 //! | `judge.rs` | does the timeline point at what is wrong? |
 //! | `explained.rs` | the table of that: EXPLAINED.md |
 //!
 //! Not here: what a test checks. That is in `tests/src` and `tests/tests`.
 
+mod campaign;
+mod design;
 mod explain;
 mod explained;
 mod judge;
+mod matrix;
 mod mutant;
+mod opinion;
+mod others;
+mod outcome;
+mod runs;
+mod search;
 mod sources;
+mod summary;
+mod switches;
 mod table;
 mod trial;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use grade::parallel;
-use parking_lot::Mutex;
 
+use crate::campaign::{Campaign, in_workshops};
 use crate::explain::Archive;
 use crate::explained::Row;
-use crate::mutant::Mutant;
+use crate::matrix::Comparison;
+use crate::mutant::{Lab, Mutant};
+use crate::outcome::Outcome;
+use crate::runs::Plan;
 use crate::sources::Sources;
-use crate::table::Outcome;
-use crate::trial::{Plan, Workshop};
+use crate::trial::Workshop;
 
 /// Runs the graded tests on wrong Rafts and services, which must fail, and on unusual right ones,
 /// which must pass.
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of the command line")]
 struct Options {
     /// Numbers of the patches to run, separated by commas, such as R01,C05; also R, K or C for all
     /// of a kind, and 3A or 4 for those of a part or a lab. Everything, if nothing is said.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Seeds of each test.
+    /// Seeds of each test that a right one must pass.
     #[arg(long, default_value_t = 200)]
     runs: u64,
+    /// Seeds of each test within which a wrong one must fail. It gets few at first, and more only while
+    /// nothing has failed.
+    #[arg(long, default_value_t = 1000)]
+    wrong_runs: u64,
     /// Patches that are run at the same time.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
     jobs: u8,
@@ -77,7 +106,7 @@ struct Options {
     #[arg(long, default_value_t = 1200)]
     limit: u64,
     /// Build the tests with this cargo profile.
-    #[arg(long, default_value = "dev")]
+    #[arg(long, default_value = "release")]
     profile: String,
     /// Run also what a kept result answers.
     #[arg(long)]
@@ -87,6 +116,20 @@ struct Options {
     /// whatever sources.
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "runs")]
     explain: Option<Explain>,
+    /// Only search the Rafts among them, systematically, with so many runs each as `--runs` says.
+    #[arg(long, conflicts_with = "explain")]
+    search: bool,
+    /// Lay out the workspace with a Raft of others in the place of ours, in `target/others`: these of
+    /// `tests/others`, separated by commas, or all. Build and run nothing.
+    #[arg(long, num_args = 0.., value_delimiter = ',')]
+    others: Option<Vec<String>>,
+    /// Compare with MATRIX.csv in place of writing it: is a wrong server found later than it was?
+    #[arg(long)]
+    compare: bool,
+    /// Try every change that `cargo mutants` would make in `src` of this crate, raft or kvraft, each
+    /// until the first failure.
+    #[arg(long, value_name = "CRATE")]
+    second_opinion: Option<String>,
     /// Only check that every patch applies; build and run nothing.
     #[arg(long)]
     check: bool,
@@ -117,7 +160,13 @@ fn main() -> ExitCode {
 
 /// Whether everything is as it should be.
 fn run(options: &Options) -> Result<bool, String> {
+    if let Some(others) = &options.others {
+        return lay_out(&options.root, others);
+    }
     let home = options.root.join("tests/mutants");
+    if let Some(package) = &options.second_opinion {
+        return second_opinion(options, package);
+    }
     let all = Mutant::read_all(&home)?;
     let chosen: Vec<&Mutant> = all.iter().filter(|mutant| is_chosen(mutant, options)).collect();
     if chosen.is_empty() {
@@ -132,35 +181,108 @@ fn run(options: &Options) -> Result<bool, String> {
         return explain_all(options, &chosen, &sources, what == Explain::Recorded);
     }
 
-    let place = options.root.join("target/mutants");
-    let results = place.join("results");
-    fs::create_dir_all(&results).map_err(|e| format!("{}: {e}", results.display()))?;
-    let plan = Plan {
-        runs: options.runs,
-        limit: Duration::from_secs(options.limit),
-        threads: if options.jobs == 1 { 2 } else { 1 },
-        profile: &options.profile,
-    };
-    let outcomes = in_workshops(options.jobs, &chosen, &place, |mutant, workshop| {
-        let key = sources.key(mutant);
-        let kept = results.join(format!("{}.json", mutant.id()));
-        let outcome = table::read(&kept, &key, plan.runs).filter(|_| !options.again);
-        let outcome = outcome.unwrap_or_else(|| {
-            let outcome = workshop.try_out(mutant, &sources, plan);
-            table::write(&kept, &key, plan.runs, &outcome);
-            outcome
-        });
-        table::print_line(mutant, &outcome);
-        outcome
-    })?;
+    if options.search {
+        return search_all(options, &chosen, &sources);
+    }
 
+    let campaign = campaign(options, &sources, "results", "job1");
+    let outcomes = campaign.run(&chosen, table::line)?;
     let rows: Vec<(&Mutant, &Outcome)> =
         outcomes.iter().map(|(mutant, outcome)| (*mutant, outcome)).collect();
     table::print_sums(&rows);
+    let matrix = home.join("MATRIX.csv");
+    if options.compare {
+        return compare(&matrix, &all, &rows);
+    }
+    let before = fs::read_to_string(&matrix).unwrap_or_default();
+    write(&matrix, &matrix::csv(&before, &all, &rows))?;
     if rows.len() == all.len() {
-        write(&home.join("TABLE.md"), &table::markdown(&rows, options.runs))?;
+        write(&home.join("TABLE.md"), &table::markdown(&rows, options.wrong_runs))?;
     }
     Ok(rows.iter().all(|(mutant, outcome)| outcome.is_right_for(mutant.is_wrong())))
+}
+
+/// Is every wrong server found as soon as the committed matrix says?
+fn compare(committed: &Path, all: &[Mutant], rows: &[(&Mutant, &Outcome)]) -> Result<bool, String> {
+    let problem = |what: &dyn std::fmt::Display| format!("{}: {what}", committed.display());
+    let text = fs::read_to_string(committed).map_err(|error| problem(&error))?;
+    let before = matrix::parse(&text).map_err(|error| problem(&error))?;
+    let now = matrix::parse(&matrix::csv("", all, rows))?;
+    let Comparison { worse, notes } = matrix::compare(&before, &now);
+    for note in notes {
+        table::say(&format!("note   {note}\n"));
+    }
+    for line in &worse {
+        table::say(&format!("WORSE  {line}\n"));
+    }
+    table::say(&format!("{} of {} are found later than before\n", worse.len(), rows.len()));
+    Ok(worse.is_empty())
+}
+
+/// Tries every change that `cargo mutants` offers for a crate.
+fn second_opinion(options: &Options, package: &str) -> Result<bool, String> {
+    let offered = opinion::offered(&options.root, package)?;
+    let wanted = |change: &&Mutant| {
+        options.only.is_empty() || options.only.iter().any(|only| change.what.contains(only))
+    };
+    let chosen: Vec<&Mutant> = offered.iter().filter(wanted).collect();
+    let sources = Sources::read(&options.root)?;
+    let campaign = campaign(options, &sources, "second-opinion", "switches");
+    let outcomes = campaign.run(&chosen, opinion::line)?;
+    let rows: Vec<(&Mutant, &Outcome)> =
+        outcomes.iter().map(|(change, outcome)| (*change, outcome)).collect();
+    let (text, good) = opinion::sums(&rows, &options.root.join("tests/mutants"));
+    table::say(&format!("\n{text}"));
+    Ok(good)
+}
+
+/// Lays out these Rafts of others, or all, and says where.
+fn lay_out(root: &Path, others: &[String]) -> Result<bool, String> {
+    let sources = Sources::read(root)?;
+    let names = if others.is_empty() { others::names(root)? } else { others.to_vec() };
+    for name in names {
+        let place = others::lay_out(root, &name, &sources)?;
+        table::say(&format!("{}\n", place.display()));
+    }
+    Ok(true)
+}
+
+/// Searches the Rafts of `chosen`.
+fn search_all(options: &Options, chosen: &[&Mutant], sources: &Sources) -> Result<bool, String> {
+    let plan = plan(options);
+    let place = options.root.join("target/mutants");
+    let rafts: Vec<&Mutant> =
+        chosen.iter().copied().filter(|mutant| mutant.lab == Lab::Raft).collect();
+    let found = in_workshops(options.jobs.into(), &rafts, &place, |mutant, workshop| {
+        let found = workshop.search(mutant, sources, plan);
+        table::say(&search::lines(mutant, &found));
+        found
+    })?;
+    Ok(found.iter().all(|(mutant, found)| search::is_right_for(mutant, found)))
+}
+
+/// What each patch is given.
+fn plan(options: &Options) -> Plan<'_> {
+    Plan {
+        runs: options.runs,
+        wrong_runs: options.wrong_runs,
+        limit: Duration::from_secs(options.limit),
+        threads: if options.jobs == 1 { 2 } else { 1 },
+        profile: &options.profile,
+        hasty: options.second_opinion.is_some(),
+    }
+}
+
+fn campaign<'a>(
+    options: &'a Options,
+    sources: &'a Sources,
+    results: &'a str,
+    shared: &'a str,
+) -> Campaign<'a> {
+    let plan = plan(options);
+    let place = options.root.join("target/mutants");
+    let (jobs, again) = (options.jobs.into(), options.again);
+    Campaign { sources, plan, jobs, place, results, shared, again }
 }
 
 /// Explains the wrong ones of `chosen`.
@@ -172,12 +294,7 @@ fn explain_all(
 ) -> Result<bool, String> {
     let place = options.root.join("target/mutants");
     let archive = Archive(place.join("explained"));
-    let plan = Plan {
-        runs: options.runs,
-        limit: Duration::from_secs(options.limit),
-        threads: 2,
-        profile: &options.profile,
-    };
+    let plan = Plan { threads: 2, ..plan(options) };
     let wrong: Vec<&Mutant> = chosen.iter().copied().filter(|mutant| mutant.is_wrong()).collect();
     let explain = |mutant: &Mutant, workshop: &Workshop| {
         let key = sources.recording_key(mutant);
@@ -186,14 +303,14 @@ fn explain_all(
             Some(kept) => kept,
             None if recorded => return Err("it was not recorded yet".to_owned()),
             None => {
-                let known = table::read_any(&place.join(format!("results/{}.json", mutant.id())));
+                let known = outcome::read_any(&place.join(format!("results/{}.json", mutant.id())));
                 workshop.explain((mutant, &key), sources, known, plan, &archive)?
             }
         };
         let judgement = judge::judge(mutant, &explained);
         Ok((explained.record, judgement))
     };
-    let rows: Vec<Row> = in_workshops(options.jobs, &wrong, &place, |mutant, workshop| {
+    let rows: Vec<Row> = in_workshops(options.jobs.into(), &wrong, &place, |mutant, workshop| {
         let row = (mutant, explain(mutant, workshop));
         table::say(&explained::line(&row));
         row.1
@@ -206,26 +323,6 @@ fn explain_all(
     }
     let right = rows.iter().filter(|(_, row)| row.as_ref().is_ok_and(|(_, j)| j.is_right));
     Ok(100 * right.count() >= GOAL * rows.len())
-}
-
-/// Does something with each patch, so many at a time, each in a workshop that is used by one at a time.
-/// What came of them, in their order.
-fn in_workshops<'a, T: Send>(
-    jobs: u8,
-    mutants: &[&'a Mutant],
-    place: &Path,
-    work: impl Fn(&'a Mutant, &Workshop) -> T + Sync,
-) -> Result<Vec<(&'a Mutant, T)>, String> {
-    let found = Mutex::new(BTreeMap::new());
-    parallel::each(jobs.into(), mutants, |job, mutant| {
-        let workshop = Workshop::new(place.join(format!("job{}", job + 1)));
-        let outcome = work(mutant, &workshop);
-        found.lock().insert(mutant.id(), outcome);
-        Ok(())
-    })
-    .map_err(|e| format!("{e:#}"))?;
-    let mut found = found.into_inner();
-    Ok(mutants.iter().filter_map(|mutant| Some((*mutant, found.remove(&mutant.id())?))).collect())
 }
 
 /// So many of a hundred explanations are to be right.

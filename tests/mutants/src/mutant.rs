@@ -21,10 +21,12 @@
 //! tests fail it. `step` is what is done wrong, `by` who does it, in words of [`timeline::rules::Act`] and
 //! [`timeline::model::Role`]: an explanation must point there. A right one has none of `type`, `go`,
 //! `step`, `by`. A patch without a diff stands for the
-//! reference as it is.
+//! reference as it is; with `design: b1`, for that design, which is what the diff is against
+//! (see `design.rs`).
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
 use diffy::patch_set::{FileOperation, ParseOptions, PatchSet};
@@ -43,6 +45,8 @@ pub(crate) struct Mutant {
     /// The part of the lab in which it becomes wrong.
     pub(crate) part: String,
     pub(crate) lab: Lab,
+    /// The design that it changes; the reference, if none is named.
+    pub(crate) design: Option<String>,
     /// What kind of mistake it is; empty for a right one.
     pub(crate) kind: String,
     /// How often the original's tests fail it: always, sometimes, rarely, never.
@@ -72,6 +76,15 @@ impl Lab {
             Lab::Service => "kvraft_4",
         }
     }
+
+    /// What the paths of those tests begin with that are tried when no graded one fails: torture, and
+    /// scripted histories.
+    pub(crate) fn torture(self) -> &'static [&'static str] {
+        match self {
+            Lab::Raft => &["torture::raft", "torture_directed::"],
+            Lab::Service => &["torture::kv"],
+        }
+    }
 }
 
 /// Why a patch cannot be used.
@@ -79,6 +92,8 @@ impl Lab {
 pub(crate) enum PatchError {
     #[error("the diff is not understood: {0}")]
     Unreadable(String),
+    #[error("there is no design {0}")]
+    NoSuchDesign(String),
     #[error("{0} is not among the sources")]
     NoSuchFile(String),
     #[error(
@@ -143,7 +158,29 @@ impl Mutant {
         };
         let [name, what, paper] = ["name", "what", "paper"].map(field);
         let (name, what, paper) = (name?, what?, paper?);
-        Ok(Mutant { number, name, what, paper, part, lab, kind, go, step, by, text })
+        let design = field("design").ok();
+        Ok(Mutant { number, name, what, paper, part, lab, design, kind, go, step, by, text })
+    }
+
+    /// A wrong one that nobody has given a number: `M` and one that follows from what it is.
+    pub(crate) fn without_a_number(what: &str, lab: Lab, text: String) -> Mutant {
+        let mut hasher = DefaultHasher::new();
+        what.hash(&mut hasher);
+        let nothing = String::new;
+        Mutant {
+            number: "M".to_owned(),
+            name: format!("{:016x}", hasher.finish()),
+            what: what.to_owned(),
+            paper: nothing(),
+            part: nothing(),
+            lab,
+            design: None,
+            kind: nothing(),
+            go: nothing(),
+            step: nothing(),
+            by: nothing(),
+            text,
+        }
     }
 
     /// `R01-double-vote`.
@@ -251,6 +288,17 @@ by:     any
         assert!(!mutant(right).is_wrong());
         let error = Mutant::parse(PATCH.replace("R99", "K99")).unwrap_err();
         assert_eq!(error, "K99 is not of part 3A: R is of 3A to 3D, K of 4A, 4B");
+    }
+
+    /// The catalogue has twenty unusual solutions that are right, and some of them come in two kinds.
+    #[test]
+    fn every_unusual_but_right_solution_of_the_catalogue_is_here() {
+        let all = Mutant::read_all(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        for n in 1..=20 {
+            let number = format!("C{n:02}");
+            let has = |mutant: &Mutant| mutant.number.trim_end_matches(['a', 'b', 'c']) == number;
+            assert!(all.iter().any(has), "{number}");
+        }
     }
 
     #[test]

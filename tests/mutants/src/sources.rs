@@ -1,20 +1,23 @@
 //! The workspace's files: read once, hashed, and copied with a patch applied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
 use grade::workspace::{self, Files};
 
+use crate::design;
 use crate::mutant::{Lab, Mutant, PatchError};
 
-/// Every text file of the workspace, by its path in it.
+/// Every text file of the workspace, by its path in it: with the reference, and with each design that
+/// takes its place.
 pub(crate) struct Sources {
     files: Files,
+    designs: BTreeMap<String, Files>,
 }
 
 /// Not copied: results of builds, and what no build reads.
-const SKIPPED: [&str; 6] = ["target", ".git", ".ci", "browser", "wrong", "right"];
+const SKIPPED: [&str; 7] = ["target", ".git", ".ci", "browser", "wrong", "right", "others"];
 
 /// What no graded test depends on: their results stay good when these change.
 const ASIDE: [&str; 9] = [
@@ -23,11 +26,14 @@ const ASIDE: [&str; 9] = [
     "grade/",
     "handout/",
     "tests/mutants/",
-    "tests/tester/src/torture/",
+    "tests/tester/src/search/",
     "tests/tests/lab/child",
+    "tests/tests/lab/search",
     "tests/tests/lab/tester",
-    "tests/tests/lab/torture",
 ];
+
+/// The same, but for what torture came to.
+const TORTURE: [&str; 2] = ["tests/tester/src/torture/", "tests/tests/lab/torture"];
 
 /// What those of Lab 3 do not depend on.
 const LAB_4: [&str; 4] =
@@ -40,12 +46,30 @@ impl Sources {
         if !files.contains_key("raft/src/lib.rs") {
             return Err(format!("{} is not the workspace", root.display()));
         }
-        Ok(Sources { files })
+        let parts =
+            files.keys().filter_map(|path| path.strip_prefix(design::HOME)?.split_once('/'));
+        let names: BTreeSet<String> = parts.map(|(name, _)| name.to_owned()).collect();
+        let designs = names.into_iter().map(|name| {
+            let replaced = design::replaced(&files, &name)?;
+            Ok((name, replaced))
+        });
+        let designs = designs.collect::<Result<_, String>>()?;
+        Ok(Sources { files, designs })
     }
 
-    /// Equal keys, equal results.
-    pub(crate) fn key(&self, mutant: &Mutant) -> String {
-        self.key_of(mutant, |path| decides(path, mutant.lab))
+    /// The files that the patch is to be applied to.
+    fn files_of(&self, mutant: &Mutant) -> Result<&Files, PatchError> {
+        match mutant.design.as_deref() {
+            None => Ok(&self.files),
+            Some(name) => {
+                self.designs.get(name).ok_or_else(|| PatchError::NoSuchDesign(name.to_owned()))
+            }
+        }
+    }
+
+    /// Equal keys, equal results: of graded tests, or of these and `torture`.
+    pub(crate) fn key(&self, mutant: &Mutant, torture: bool) -> String {
+        self.key_of(mutant, |path| decides(path, mutant.lab) || (torture && is_in(path, &TORTURE)))
     }
 
     /// Equal keys, equal recordings of runs that fail: how they are explained and drawn has no part in it.
@@ -58,8 +82,9 @@ impl Sources {
 
     fn key_of(&self, mutant: &Mutant, counts: impl Fn(&str) -> bool) -> String {
         let mut hasher = DefaultHasher::new();
-        for path in self.files.keys().filter(|path| counts(path)) {
-            (path, self.text(path).unwrap_or_default()).hash(&mut hasher);
+        let files = self.files_of(mutant).unwrap_or(&self.files);
+        for (path, contents) in files.iter().filter(|(path, _)| counts(path)) {
+            (path, text_of(contents).unwrap_or_default()).hash(&mut hasher);
         }
         // The header may be reworded.
         let diff = mutant.text.split_once("\n--- ").map(|(_, diff)| diff);
@@ -69,20 +94,52 @@ impl Sources {
 
     /// The files that the patch changes, with their new contents.
     pub(crate) fn patched(&self, mutant: &Mutant) -> Result<BTreeMap<String, String>, PatchError> {
-        mutant.apply(|path| self.text(path))
+        let files = self.files_of(mutant)?;
+        mutant.apply(|path| text_of(files.get(path)?))
     }
 
-    fn text(&self, path: &str) -> Option<&str> {
-        str::from_utf8(self.files.get(path)?).ok()
+    /// A file that the patch may change, as it is.
+    pub(crate) fn text(&self, mutant: &Mutant, path: &str) -> Option<&str> {
+        text_of(self.files_of(mutant).ok()?.get(path)?)
     }
 
     /// Makes `copy` the workspace with the patch applied.
     pub(crate) fn copy_patched(&self, mutant: &Mutant, copy: &Path) -> Result<(), String> {
-        let patched = self.patched(mutant).map_err(|problem| problem.to_string())?;
+        let problem = |problem: PatchError| problem.to_string();
+        let patched = self.patched(mutant).map_err(problem)?;
+        write(self.files_of(mutant).map_err(problem)?, &patched, copy)
+    }
+
+    /// Makes `copy` the workspace with these files, of another package `raft` above all.
+    pub(crate) fn copy_with_raft(&self, package: Files, copy: &Path) -> Result<(), String> {
         let mut files = self.files.clone();
-        files.extend(patched.into_iter().map(|(path, text)| (path, text.into_bytes())));
+        files.retain(|path, _| !path.starts_with("raft/"));
+        files.extend(package);
         workspace::write(&files, copy).map_err(|e| format!("{e:#}"))
     }
+
+    /// Makes `copy` the workspace that the patch is of, with these files in place of its own.
+    pub(crate) fn copy_with(
+        &self,
+        mutant: &Mutant,
+        changed: &BTreeMap<String, String>,
+        copy: &Path,
+    ) -> Result<(), String> {
+        let files = self.files_of(mutant).map_err(|problem| problem.to_string())?;
+        write(files, changed, copy)
+    }
+}
+
+/// Makes `copy` be `files`, but for those that are `changed`.
+fn write(files: &Files, changed: &BTreeMap<String, String>, copy: &Path) -> Result<(), String> {
+    let mut files = files.clone();
+    files.retain(|path, _| !path.starts_with(design::HOME));
+    files.extend(changed.iter().map(|(path, text)| (path.clone(), text.clone().into_bytes())));
+    workspace::write(&files, copy).map_err(|e| format!("{e:#}"))
+}
+
+fn text_of(contents: &[u8]) -> Option<&str> {
+    str::from_utf8(contents).ok()
 }
 
 /// Is it in a folder that is not copied?
@@ -91,10 +148,13 @@ fn is_skipped(path: &str) -> bool {
     folders.split('/').any(|name| SKIPPED.contains(&name))
 }
 
+fn is_in(path: &str, places: &[&str]) -> bool {
+    places.iter().any(|start| path.starts_with(start))
+}
+
 /// Does this file have a part in what the graded tests of this lab do?
 fn decides(path: &str, lab: Lab) -> bool {
-    let is_in = |places: &[&str]| places.iter().any(|start| path.starts_with(start));
-    if is_in(&ASIDE) || (lab == Lab::Raft && is_in(&LAB_4)) {
+    if is_in(path, &ASIDE) || is_in(path, &TORTURE) || (lab == Lab::Raft && is_in(path, &LAB_4)) {
         return false;
     }
     let not_built = path.contains("/examples/") || path.contains("/benches/");
@@ -118,6 +178,7 @@ mod tests {
         assert_eq!(both("tests/tests/lab/tester_kv.rs"), (false, false));
         assert_eq!(both("tests/mutants/src/main.rs"), (false, false));
         assert_eq!(both("tests/tester/src/torture/storm.rs"), (false, false));
+        assert_eq!(both("tests/tester/src/search/walk.rs"), (false, false));
         assert_eq!(both("book/scenarios/src/main.rs"), (false, false));
         assert_eq!(both("README.md"), (false, false));
     }

@@ -1,87 +1,12 @@
-//! What came of it: kept results, lines, sums, and the Markdown table.
+//! What came of all patches: lines, sums, and the Markdown table.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::io::{self, Write as _};
-use std::path::Path;
-
-use serde::{Deserialize, Serialize};
 
 use crate::mutant::{Lab, Mutant};
-use crate::trial::Failed;
-
-/// What came of running all tests on one patch.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub(crate) enum Outcome {
-    /// Some tests failed; the soonest comes first.
-    Failed { failed: Vec<Failed> },
-    /// No test failed on so many seeds.
-    Passed { seeds: u64 },
-    /// No test had failed when the time was over; each had passed so many seeds.
-    OutOfTime { seeds: u64 },
-    /// The patch does not apply, or does not compile.
-    NotRun { problem: String },
-}
-
-impl Outcome {
-    /// Is it what it should be for a wrong, or a right, one?
-    pub(crate) fn is_right_for(&self, wrong: bool) -> bool {
-        match self {
-            Outcome::Failed { .. } => wrong,
-            Outcome::Passed { .. } => !wrong,
-            Outcome::OutOfTime { .. } | Outcome::NotRun { .. } => false,
-        }
-    }
-
-    fn word(&self, wrong: bool) -> &'static str {
-        match self {
-            Outcome::Failed { .. } if wrong => "caught",
-            Outcome::Failed { .. } => "FAILED",
-            Outcome::Passed { .. } if wrong => "NOT CAUGHT",
-            Outcome::Passed { .. } => "passed",
-            Outcome::OutOfTime { .. } => "OUT OF TIME",
-            Outcome::NotRun { .. } => "NOT RUN",
-        }
-    }
-}
-
-/// A result as it is kept.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    key: String,
-    runs: u64,
-    #[serde(flatten)]
-    outcome: Outcome,
-}
-
-/// The kept result, if it is of these sources and this patch, and answers for so many seeds.
-pub(crate) fn read(file: &Path, key: &str, runs: u64) -> Option<Outcome> {
-    let kept: Kept = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
-    let answers = match &kept.outcome {
-        // What failed within so many seeds fails within more.
-        Outcome::Failed { failed } => failed.first().is_some_and(|first| first.seeds <= runs),
-        Outcome::Passed { seeds } => *seeds >= runs,
-        Outcome::OutOfTime { .. } | Outcome::NotRun { .. } => false,
-    };
-    (kept.key == key && answers).then_some(kept.outcome)
-}
-
-/// What was known last, of whichever sources.
-pub(crate) fn read_any(file: &Path) -> Option<Outcome> {
-    let kept: Kept = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
-    Some(kept.outcome)
-}
-
-/// Keeps a result. Not being able to costs time later, and nothing else.
-pub(crate) fn write(file: &Path, key: &str, runs: u64, outcome: &Outcome) {
-    let kept = Kept { key: key.to_owned(), runs, outcome: outcome.clone() };
-    let text = serde_json::to_string_pretty(&kept).unwrap_or_default();
-    if let Err(error) = fs::write(file, text) {
-        eprintln!("{}: {error}", file.display());
-    }
-}
+use crate::outcome::{Failed, Outcome};
+use crate::summary;
 
 /// Prints to the terminal, or to whoever reads this program.
 pub(crate) fn say(text: &str) {
@@ -90,17 +15,17 @@ pub(crate) fn say(text: &str) {
 }
 
 /// One line for one patch.
-pub(crate) fn print_line(mutant: &Mutant, outcome: &Outcome) {
+pub(crate) fn line(mutant: &Mutant, outcome: &Outcome) -> String {
     let word = outcome.word(mutant.is_wrong());
     let mut line =
         format!("{:<31} {:<2} {:<11} {word:<11} ", mutant.id(), mutant.part, mutant.kind);
     let _ = match outcome {
-        Outcome::Failed { failed } => write!(line, "{}", describe(failed, 3)),
+        Outcome::Failed { failed, .. } => write!(line, "{}", describe(failed, 3)),
         Outcome::Passed { seeds } | Outcome::OutOfTime { seeds } => write!(line, "{seeds} seeds"),
         Outcome::NotRun { problem } => write!(line, "{problem}"),
     };
     line.push('\n');
-    say(&line);
+    line
 }
 
 /// "1 seed: test (safety: title), ..., +2 more".
@@ -139,7 +64,7 @@ fn sums(rows: &[(&Mutant, &Outcome)]) -> String {
                 *cell = (cell.0 + good, cell.1 + 1);
             }
         }
-        if matches!(mutant.go.as_str(), "rarely" | "never") {
+        if summary::is_missed(mutant) {
             missed_by_go = (missed_by_go.0 + good, missed_by_go.1 + 1);
         }
     }
@@ -176,9 +101,19 @@ const KINDS: [&str; 7] =
 pub(crate) fn markdown(rows: &[(&Mutant, &Outcome)], runs: u64) -> String {
     let mut text = format!(
         "# Wrong servers and right ones\n\n\
-         Made by `make mutants RUNS={runs}`; do not edit. *Seeds* is the smallest number of seeds \
-         after which some graded test failed; *go* is how often the original's tests fail it.\n\n{}",
+         Made by `make mutants RUNS={runs}`; do not edit. A wrong server is caught if a test fails on some of its \
+         first {runs} seeds. *Seeds* is after how many that is, each test being run on its first, then each on its \
+         second; *seconds* is how long the runs took until then, one after the other, and *virtual* the same on \
+         the clock of the simulation, which is equal on every machine. Where no graded test fails, torture is tried. *Go* is how often \
+         the original's tests fail it (`unknown` if they were not tried on it). Which test fails which server on what share of \
+         its seeds is in [MATRIX.csv](MATRIX.csv).\n\n{}\n{}",
+        summary::kills(rows),
         sums(rows)
+    );
+    let _ = write!(
+        text,
+        "\n## What the original's tests rarely or never fail\n\n{}",
+        summary::missed_by_the_original(rows)
     );
     for (lab, title) in [(Lab::Raft, "Rafts"), (Lab::Service, "services")] {
         let rows: Vec<_> = rows.iter().filter(|(mutant, _)| mutant.lab == lab).copied().collect();
@@ -195,7 +130,7 @@ fn wrong(rows: &[(&Mutant, &Outcome)]) -> String {
     );
     for (mutant, outcome) in rows.iter().filter(|(mutant, _)| mutant.is_wrong()) {
         let (seeds, first, all) = match outcome {
-            Outcome::Failed { failed } => {
+            Outcome::Failed { failed, .. } => {
                 let first = &failed[0];
                 let tests: Vec<&str> = failed.iter().map(|failed| short(&failed.test)).collect();
                 let what = format!("{}: {}", first.verdict, first.title);
@@ -218,7 +153,7 @@ fn right(rows: &[(&Mutant, &Outcome)]) -> String {
     for (mutant, outcome) in rows.iter().filter(|(mutant, _)| !mutant.is_wrong()) {
         let result = match outcome {
             Outcome::Passed { seeds } => format!("passes {seeds} seeds of every test"),
-            Outcome::Failed { failed } => format!("**FAILS** {}", describe(failed, 3)),
+            Outcome::Failed { failed, .. } => format!("**FAILS** {}", describe(failed, 3)),
             other => format!("**{}**", other.word(false)),
         };
         let Mutant { number, name, what, .. } = mutant;

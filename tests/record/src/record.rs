@@ -106,6 +106,12 @@ pub struct Record {
     pub warnings: Vec<String>,
     /// Files that were written about the run: what each is, and its path.
     pub artefacts: BTreeMap<String, String>,
+    /// What the seed has chosen of the world, in lines for people, if that was for it to choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// How often the run came to each situation that its test counts, zeros included.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub coverage: BTreeMap<String, u64>,
     /// The first rule that was broken, if a thorough look at the same run found one that was broken
     /// before what it failed of.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,6 @@
 //! Where everything that is seen of the cluster is brought together and checked at once.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use labrt::sim;
@@ -8,6 +9,7 @@ use labrt::time::{Duration, Instant};
 use raftapi::{LogIndex, ServerId, Term};
 
 use crate::applied::Applied;
+use crate::coverage::Coverage;
 use crate::elections::{Elections, Seen};
 use crate::inspect::Sight;
 use crate::report::Failure;
@@ -26,8 +28,12 @@ pub struct Measures {
     pub found: parking_lot::Mutex<Option<(Duration, Failure)>>,
     /// What is to be said besides.
     pub remarks: parking_lot::Mutex<Vec<String>>,
-    /// What the story says of itself: what it chose, what it met.
+    /// And what the story says of itself.
     pub notes: parking_lot::Mutex<Vec<String>>,
+    /// What the seed has chosen of the world, if that is for it to choose.
+    pub environment: parking_lot::Mutex<Option<String>>,
+    /// What the run met; while it goes on, only if the story counts that.
+    pub coverage: parking_lot::Mutex<Option<Arc<Coverage>>>,
 }
 
 impl Measures {
@@ -39,6 +45,8 @@ impl Measures {
         *self.found.lock() = None;
         self.remarks.lock().clear();
         self.notes.lock().clear();
+        *self.environment.lock() = None;
+        *self.coverage.lock() = None;
     }
 }
 

@@ -17,6 +17,8 @@ use labrt::sim;
 use labrt::time::Duration;
 use parking_lot::Mutex;
 
+use crate::search::{Choice, Forced, Point};
+
 /// The `n`-th time, counted from 1, that a story does something: `crash 17`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Step {
@@ -142,12 +144,14 @@ pub struct Kept {
     pub commands: Keep<Step>,
     /// Messages that chance may touch.
     pub messages: Keep<MessageId>,
+    /// What is forced besides, in a run of [`crate::search`].
+    pub forced: Forced,
 }
 
 impl Kept {
     /// Everything: the run of the seed as it is.
     pub const EVERYTHING: Kept =
-        Kept { faults: Keep::All, commands: Keep::All, messages: Keep::All };
+        Kept { faults: Keep::All, commands: Keep::All, messages: Keep::All, forced: Forced::new() };
 }
 
 /// What happened in a run, in its order: each with its time, and what it was about.
@@ -159,6 +163,8 @@ pub struct Happened {
     pub commands: Vec<(Step, Duration, String)>,
     /// Messages that were lost, repeated, late or held back, and which of these.
     pub messages: Vec<(MessageId, Duration, &'static str)>,
+    /// Points at which there was something to choose, in a run of [`crate::search`]; always kept.
+    pub points: Vec<Point>,
 }
 
 /// The choices of one run: which happen, and, if somebody wants to know, which did.
@@ -261,6 +267,16 @@ impl Choices {
         let id =
             MessageId { from: from.to_owned(), to: to.to_owned(), kind, number: event.message };
         self.progress.lock().happened.messages.push((id, event.at, what));
+    }
+
+    /// What is forced at this point.
+    pub(crate) fn forced(&self, point: u32) -> Option<Choice> {
+        self.kept.forced.get(&point).copied()
+    }
+
+    /// The run has come to the next point.
+    pub(crate) fn met(&self, point: Point) {
+        self.progress.lock().happened.points.push(point);
     }
 
     /// What has happened, in a run that was recorded.

@@ -1,7 +1,7 @@
 //! A cluster of Raft servers, and the verbs that act on it. What checks is in [`crate::expect`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use kvraft::KvServer;
 use labgob::Bytes;
@@ -15,11 +15,12 @@ use raftapi::{EntryId, Persister, ServerId, Term};
 
 use crate::checker::{Checker, Measures};
 use crate::choices::{Choices, Verb};
+use crate::coverage::Coverage;
 use crate::inspect::{self, Care, Sight};
 use crate::log;
 use crate::recorder::Recorder;
 use crate::report::Failure;
-use crate::service::{Habits, Service};
+use crate::service::{self, Habits, ItsHabits, Service};
 use crate::stall::{Stall, Stalls};
 use crate::task;
 use crate::text::{at, command as show, span};
@@ -91,6 +92,7 @@ pub struct Cluster {
 }
 
 /// A cluster, as long as somebody else holds it.
+#[derive(Clone)]
 pub(crate) struct WeakCluster(Weak<Shared>);
 
 impl WeakCluster {
@@ -115,7 +117,9 @@ struct Shared {
     recorder: Recorder,
     choices: Arc<Choices>,
     standing: Standing,
-    habits: Arc<OnceLock<Box<dyn Habits>>>,
+    /// How often a server was started again.
+    restarts: AtomicU64,
+    habits: ItsHabits,
 }
 
 /// Who runs, and who is down only in the story. Not behind the lock of the servers: to look at it
@@ -196,7 +200,7 @@ impl Incarnation {
 impl Cluster {
     /// Starts the servers, then connects them.
     pub(crate) fn start_up(
-        setup: Setup,
+        setup: &Setup,
         measures: Arc<Measures>,
         choices: Arc<Choices>,
         recorder: &Recorder,
@@ -218,7 +222,7 @@ impl Cluster {
         };
         let cluster = Cluster {
             shared: Arc::new(Shared {
-                setup,
+                setup: *setup,
                 network,
                 checker: Arc::new(Checker::new(setup.servers)),
                 measures,
@@ -231,9 +235,13 @@ impl Cluster {
                 recorder: recorder.clone(),
                 choices,
                 standing: Standing::default(),
+                restarts: AtomicU64::new(0),
                 habits: Arc::default(),
             }),
         };
+        if let ServiceKind::Kv { .. } = setup.service {
+            service::hear(&cluster.shared.habits);
+        }
         recorder.watch_network(&cluster.shared.network);
         for server in cluster.servers() {
             recorder.watch_saves(server, &cluster.persister(server));
@@ -599,6 +607,14 @@ impl Cluster {
         dying.node.kill();
     }
 
+    /// Calls the `kill` of the API, and no more: the server has to see to its end itself.
+    pub(crate) fn kill_by_its_api(&self, server: ServerId) {
+        if let Some(running) = self.incarnation(server) {
+            tracing::info!(target: log::TEST, "{server} is killed");
+            let _ = running.node.run(|| running.kill());
+        }
+    }
+
     /// Starts a server again from what it saved, after crashing it if it is up. It is not connected
     /// until [`connect`](Self::connect).
     pub fn restart(&self, server: ServerId) {
@@ -628,7 +644,13 @@ impl Cluster {
     pub(crate) fn revive(&self, server: ServerId) {
         self.end(server);
         tracing::info!(target: log::FAULT, "restart {server}");
+        self.shared.restarts.fetch_add(1, Ordering::Relaxed);
         self.boot(server);
+    }
+
+    /// How often a server was started again so far.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.shared.restarts.load(Ordering::Relaxed)
     }
 
     fn boot(&self, server: ServerId) {
@@ -801,7 +823,8 @@ impl Cluster {
             });
             return None;
         };
-        if took > PROMPT {
+        let excused = self.shared.habits.get().is_some_and(|habits| habits.excuses());
+        if took > PROMPT && !excused {
             slow_start(server, took).raise();
         }
         if let Ok(id) = answer {
@@ -883,6 +906,10 @@ impl Cluster {
             let highest = self.checker().ask(|history| history.applied.highest());
             self.shared.measures.commands.store(highest.0, Ordering::Relaxed);
         }
+        // Without a step of the run, if that is possible: what is counted changes nothing.
+        let count = || Arc::new(Coverage::at_the_end_of(self));
+        let counted = sim::observe(count).unwrap_or_else(count);
+        self.shared.measures.coverage.lock().get_or_insert(counted);
     }
 }
 

@@ -383,6 +383,16 @@ impl Cluster {
         })
     }
 
+    /// As [`expect_accepted`](Self::expect_accepted), but gives up when any server is in a newer term
+    /// than `term`: then the server need not lead, and `None` is returned.
+    pub fn expect_accepted_in(&self, term: Term, server: ServerId) -> Option<EntryId> {
+        let taken = self.give(server, &self.command());
+        if taken.is_none() && self.newest_term() > term {
+            return None;
+        }
+        Some(taken.unwrap_or_else(|| self.expect_accepted(server)))
+    }
+
     /// An index must be the one that the test knows the command must get.
     pub fn expect_index(&self, index: LogIndex, expected: LogIndex) {
         if index != expected {

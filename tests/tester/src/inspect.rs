@@ -230,4 +230,9 @@ impl Cluster {
             })
         })?
     }
+
+    /// The same, but its term and whether it leads only: that takes no time, however long its log.
+    pub(crate) fn observe_state(&self, server: ServerId) -> Option<(Term, bool)> {
+        sim::observe(|| Some(self.running(server)?.1.get_state()))?
+    }
 }

@@ -21,6 +21,7 @@ use crate::log;
 use crate::replay::{BadReplay, Replay};
 use crate::report::{Attachment, Verdict};
 use crate::run::{How, Run, Story, Test};
+use crate::search::{self, Limits};
 use crate::settings::Settings;
 use crate::shrink::shrink;
 use crate::supervisor::Supervisor;
@@ -51,6 +52,8 @@ pub struct Lab {
     no_locked_calls: bool,
     /// What the seed makes of the cluster, if that is for it to choose.
     setup_of: Option<fn(Seed) -> Setup>,
+    /// The story is run again and again, with forced choices: so far, if nothing else is said.
+    limits: Option<Limits>,
     /// Where it is written.
     place: &'static Location<'static>,
 }
@@ -74,6 +77,7 @@ impl Lab {
             ignored: false,
             no_locked_calls: false,
             setup_of: None,
+            limits: None,
             place: Location::caller(),
         }
     }
@@ -115,6 +119,11 @@ impl Lab {
     /// The seed chooses what the cluster is made of.
     pub(crate) const fn setup_by_seed(self, setup_of: fn(Seed) -> Setup) -> Lab {
         Lab { setup_of: Some(setup_of), ..self }
+    }
+
+    /// Each seed is not one run but a search, so far if the environment says nothing else.
+    pub(crate) const fn searched(self, limits: Limits) -> Lab {
+        Lab { limits: Some(limits), ..self }
     }
 
     /// This test as it is on this seed.
@@ -176,6 +185,7 @@ impl Lab {
         }
         let seeds: Vec<Seed> = match supervisor {
             Some(supervisor) => supervisor.order().seeds.clone(),
+            None if self.limits.is_some() => settings.seeds_of(name).take(1).collect(),
             None => settings.seeds_of(name).collect(),
         };
         let keep_going = supervisor.is_some_and(|supervisor| supervisor.order().keep_going);
@@ -204,7 +214,30 @@ impl Lab {
     /// Runs it on a seed. If it fails, there is a closer look at it.
     fn run_seed(self, test: &Test, seed: Seed, settings: &Settings) -> Record {
         let (lab, test) = self.on(seed, test);
-        lab.run_seed_on(&test, seed, settings)
+        match self.limits {
+            Some(limits) => lab.search_on(&test, seed, settings, settings.search.limits(limits)),
+            None => lab.run_seed_on(&test, seed, settings),
+        }
+    }
+
+    /// Runs it with one choice forced after the other. The record is that of the run that failed, or of the
+    /// usual one.
+    fn search_on(self, test: &Test, seed: Seed, settings: &Settings, limits: Limits) -> Record {
+        let found = search::search(test, seed, settings, limits);
+        let coverage = found.coverage();
+        let how = How { kept: found.kept(), ..How::usual(settings) };
+        let run = self.run_once(test, seed, &how);
+        let mut again = self.again(&test.name, &format!("LAB_SEED={seed}"), settings.engine);
+        let file = run.failure.as_ref().map(|_| found.keep(test, seed, &run));
+        if let Some(file) = &file {
+            again = self.again(&test.name, &format!("LAB_REPLAY={file}"), settings.engine);
+        }
+        if run.failure.is_none() {
+            log::print(&format!("{}: {coverage}\n", test.name));
+        }
+        run.measures.notes.lock().push(coverage);
+        let timeline = draw(test, seed, &how, &run, &again);
+        self.record(test, seed, &run, again, timeline.as_ref())
     }
 
     fn run_seed_on(self, test: &Test, seed: Seed, settings: &Settings) -> Record {
@@ -312,10 +345,18 @@ impl Lab {
                 report.warnings.as_slice(),
                 &measures.remarks.lock(),
                 &measures.notes.lock(),
+                search::list(&run.happened.points).as_slice(),
             ]
             .concat(),
             artefacts: artefacts::write(&test.name, seed, attachments.chain(timeline)),
             broken_before: None,
+            environment: measures.environment.lock().clone(),
+            coverage: measures
+                .coverage
+                .lock()
+                .as_ref()
+                .map(|coverage| coverage.by_name())
+                .unwrap_or_default(),
             shrunk: None,
         }
     }
@@ -333,7 +374,7 @@ impl Lab {
             line(what, path);
         }
         let Some(report) = &record.report else { return };
-        for warning in &record.warnings {
+        for warning in record.warnings.iter().chain(&record.environment) {
             line("besides", warning);
         }
         if let Some(shrunk) = &record.shrunk {

@@ -8,11 +8,12 @@
 //! fault   crash 17                # S2, at 3.214 s
 //! command all
 //! message S1>S2 request 44        # lost, at 3.240 s
+//! choice  17 crash                # S2 crashes ..., at 3.241 s
 //! ```
 //!
 //! One thing a line, in any order; from `#` on a line is for people. Of each kind (`fault`,
 //! `command`, `message`) what is listed happens and nothing else; `all` stands for all of them. The
-//! names are those of [`crate::choices`]. `fails` is what the run said when it was written; a replay
+//! names are those of [`crate::choices`]. A `choice` is forced in a run of [`crate::search`]. `fails` is what the run said when it was written; a replay
 //! does not depend on it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,8 +22,10 @@ use std::str::FromStr;
 
 use labrecord::Seed;
 use labrpc::{MessageId, MessageKind};
+use labrt::time::Duration;
 
 use crate::choices::{Happened, Keep, Kept, Step};
+use crate::search::{Deviation, Forced, Point};
 use crate::text::at;
 
 /// The only version of the format so far.
@@ -67,6 +70,7 @@ impl FromStr for Replay {
         // `None` is all of them.
         let (mut faults, mut commands) = (Some(BTreeSet::new()), Some(BTreeSet::new()));
         let mut messages = Some(BTreeSet::new());
+        let mut forced = Forced::new();
         for (n, line) in (1..).zip(lines.lines()) {
             let line = line.split('#').next().unwrap_or_default().trim();
             if line.is_empty() {
@@ -96,6 +100,10 @@ impl FromStr for Replay {
                 "message" => {
                     add(&mut messages, value, message).ok_or_else(|| bad(A_MESSAGE))?;
                 }
+                "choice" => {
+                    let Deviation { point, choice } = value.parse().map_err(|()| bad(A_CHOICE))?;
+                    forced.insert(point, choice);
+                }
                 _ => return Err(bad(A_KEY)),
             }
         }
@@ -104,14 +112,22 @@ impl FromStr for Replay {
             test: test.ok_or(BadReplay::Missing("test"))?,
             seed: seed.ok_or(BadReplay::Missing("seed"))?,
             fails: fails.unwrap_or_default(),
-            kept: Kept { faults: keep(faults), commands: keep(commands), messages: keep(messages) },
+            kept: Kept {
+                faults: keep(faults),
+                commands: keep(commands),
+                messages: keep(messages),
+                forced,
+            },
         })
     }
 }
 
-const A_KEY: &str = "a line begins with version, test, seed, fails, fault, command or message";
+const A_KEY: &str =
+    "a line begins with version, test, seed, fails, fault, command, message or choice";
 const A_FAULT: &str = "a fault is `all`, or a verb and which time, as `crash 17`";
 const A_COMMAND: &str = "a command is `all`, or a verb and which time, as `agree 3`";
+const A_CHOICE: &str =
+    "a choice is the number of a point and lose, delay, deafen, crash or restart: `17 lose`";
 const A_MESSAGE: &str = "a message is `all`, or its place on its link, as `S1>S2 request 44`";
 
 /// Adds what a line names; `None` if that is not understood.
@@ -170,10 +186,25 @@ impl Replay {
         let steps = left.faults.iter().chain(&left.commands);
         let steps = steps.map(|(step, when, about)| (step.to_string(), about.as_str(), when));
         let messages = left.messages.iter().map(|(id, when, what)| (id.to_string(), *what, when));
-        let notes: BTreeMap<String, String> = steps
-            .chain(messages)
-            .map(|(name, about, when)| (name, format!("{about}, {}", at(*when))))
-            .collect();
+        let notes =
+            steps.chain(messages).map(|(name, about, when)| (name, about.to_owned(), *when));
+        text + &self.noted(notes)
+    }
+
+    /// The file, with a comment on each choice: the points are those of its run.
+    pub(crate) fn with_points(&self, points: &[Point]) -> String {
+        let notes = (1..).zip(points).filter_map(|(number, point)| {
+            let deviation = Deviation { point: number, choice: point.chosen? };
+            Some((deviation.to_string(), point.to_string(), point.at))
+        });
+        self.noted(notes)
+    }
+
+    /// The file, with comments on some of what it names.
+    fn noted(&self, notes: impl Iterator<Item = (String, String, Duration)>) -> String {
+        let notes: BTreeMap<String, String> =
+            notes.map(|(name, about, when)| (name, format!("{about}, {}", at(when)))).collect();
+        let mut text = String::new();
         for line in self.to_string().lines() {
             let name = line.split_once(char::is_whitespace).map_or("", |(_, name)| name.trim());
             let _ = match notes.get(name) {
@@ -192,7 +223,11 @@ impl fmt::Display for Replay {
         write!(f, "version {VERSION}\ntest    {test}\nseed    {seed}\nfails   {fails}\n")?;
         list(f, "fault", &kept.faults)?;
         list(f, "command", &kept.commands)?;
-        list(f, "message", &kept.messages)
+        list(f, "message", &kept.messages)?;
+        let forced = kept.forced.iter().map(|(point, choice)| (*point, *choice));
+        forced
+            .map(|(point, choice)| Deviation { point, choice })
+            .try_for_each(|deviation| writeln!(f, "choice  {deviation}"))
     }
 }
 

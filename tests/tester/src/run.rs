@@ -162,7 +162,7 @@ impl Test {
             measures.reset();
             choices.reset();
             let (measures, choices) = (Arc::clone(&measures), Arc::clone(&choices));
-            let cluster = Cluster::start_up(setup, Arc::clone(&measures), choices, recorder);
+            let cluster = Cluster::start_up(&setup, Arc::clone(&measures), choices, recorder);
             story(&cluster, &measures);
             cluster.finish();
         }

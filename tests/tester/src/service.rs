@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use labgob::Bytes;
-use labrt::channel::Receiver;
+use labrt::channel::{self, Receiver};
 use labrt::event;
 use labrt::node::Node;
 use labrt::time::Duration;
@@ -11,6 +11,7 @@ use raft::Raft;
 use raftapi::{ApplyMsg, EntryId, LogIndex, Persister, ServerId};
 
 use crate::checker::Checker;
+use crate::nemesis::server;
 use crate::recorder::Recorder;
 use crate::report::Failure;
 use crate::stall::Stalls;
@@ -39,14 +40,33 @@ pub(crate) trait Habits: Send + Sync {
     /// node, and may end that.
     fn takes(&self, server: ServerId, message: &ApplyMsg);
 
-    /// A command was applied, as the checker has it. As [`takes`](Self::takes).
+    /// A command was applied, as the checker has it; in Lab 4, where nobody can tell, it is about to be.
+    /// As [`takes`](Self::takes).
     fn applied(&self, server: ServerId, id: EntryId, command: &Bytes);
 
     /// Does this server take a snapshot now? In place of [`takes_snapshot_at`].
     fn takes_snapshot_at(&self, server: ServerId, index: LogIndex) -> bool;
 
-    /// Servers may stand still, so that nothing can be said of how soon something is saved.
+    /// Servers may stand still, or their disks: nothing can be said of how soon something is done.
     fn excuses(&self) -> bool;
+}
+
+/// What each server's service does besides, if it does anything.
+pub(crate) type ItsHabits = Arc<OnceLock<Box<dyn Habits>>>;
+
+/// In Lab 4 the service is the student's, and keeps its apply channel to itself. But what it takes from
+/// there can be heard.
+pub(crate) fn hear(habits: &ItsHabits) {
+    let habits = Arc::clone(habits);
+    channel::tap(move |message: &ApplyMsg| {
+        let Some(habits) = habits.get() else { return };
+        let Some(server) = server(&Node::current().name()) else { return };
+        habits.takes(server, message);
+        if let ApplyMsg::Command { index, term, command } = message {
+            let id = EntryId { term: *term, index: *index };
+            habits.applied(server, id, &Bytes::from(command.clone()));
+        }
+    });
 }
 
 /// The service of one incarnation of one server.
@@ -61,7 +81,7 @@ pub(crate) struct Service {
     pub(crate) recorder: Recorder,
     pub(crate) stalls: Arc<Stalls>,
     pub(crate) takes_snapshots: bool,
-    pub(crate) habits: Arc<OnceLock<Box<dyn Habits>>>,
+    pub(crate) habits: ItsHabits,
 }
 
 impl Service {

@@ -7,6 +7,7 @@ use labrecord::Seed;
 use labrt::sim::{Backend, Engine};
 use labrt::time::Duration;
 
+use crate::search::Limits;
 use crate::topics::Topics;
 
 /// How often each test runs, and with what.
@@ -24,6 +25,8 @@ pub struct Settings {
     pub replay: Option<PathBuf>,
     /// A run that fails is reduced, in this time at most; `None` if not (`LAB_SHRINK`).
     pub shrink: Option<Duration>,
+    /// How far a search goes.
+    pub search: SearchSettings,
     /// Which runs are drawn (`LAB_TRACE`).
     pub timelines: Timelines,
     /// Run each seed twice and compare (`LAB_CHECK=determinism`).
@@ -88,6 +91,42 @@ pub struct LogSettings {
     pub topics: Topics,
     /// Into this file; `None` for the terminal.
     pub file: Option<PathBuf>,
+}
+
+/// How far a search goes, where that is not left to its test.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SearchSettings {
+    /// How many runs it makes at most (`LAB_SEARCH`).
+    pub runs: Option<u64>,
+    /// How many choices are forced in each at most (`LAB_DEVIATIONS`).
+    pub deviations: Option<usize>,
+}
+
+impl SearchSettings {
+    fn read(get: impl Fn(&'static str) -> Option<String>) -> Result<SearchSettings, BadSetting> {
+        let number = |variable, least: u64, accepted| {
+            let Some(value) = get(variable) else { return Ok(None) };
+            match value.parse() {
+                Ok(number) if number >= least => Ok(Some(number)),
+                _ => Err(BadSetting { variable, value, accepted }),
+            }
+        };
+        let deviations =
+            number("LAB_DEVIATIONS", 0, "it takes how many choices are forced at most")?;
+        Ok(SearchSettings {
+            runs: number("LAB_SEARCH", 1, "it takes a number of runs, 1 or more")?,
+            deviations: deviations.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
+        })
+    }
+
+    /// The limits of a search that goes so far by itself.
+    #[must_use]
+    pub fn limits(&self, usual: Limits) -> Limits {
+        Limits {
+            runs: self.runs.unwrap_or(usual.runs),
+            deviations: self.deviations.unwrap_or(usual.deviations),
+        }
+    }
 }
 
 /// A variable whose value is not understood.
@@ -211,6 +250,7 @@ impl Settings {
         };
         Ok(Settings {
             seeds,
+            search: SearchSettings::read(get)?,
             supervised,
             records: get("LAB_RECORDS").map(PathBuf::from),
             log,

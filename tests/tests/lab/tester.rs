@@ -77,6 +77,8 @@ fn record(virtual_seconds: f64, rpcs: u64) -> Record {
         trace: "0".into(),
         warnings: vec![],
         artefacts: std::collections::BTreeMap::new(),
+        environment: Some("3 servers".into()),
+        coverage: [("leaders".to_owned(), 2), ("stalls".to_owned(), 0)].into(),
         broken_before: None,
         shrunk: None,
     }
@@ -218,6 +220,8 @@ fn a_wrong_value_is_named() {
         ("LAB_SUPERVISOR", "3", "it takes `stdin`"),
         ("LAB_CLOCK", "wall", "it takes `real` or `virtual`"),
         ("LAB_BACKEND", "fibers", "it takes `coroutines` or `threads`"),
+        ("LAB_SEARCH", "0", "it takes a number of runs, 1 or more"),
+        ("LAB_DEVIATIONS", "few", "it takes how many choices are forced at most"),
         ("LAB_SHRINK", "0", "it takes `yes`, `no`, or a number of seconds"),
     ];
     for (variable, value, accepted) in wrong {
@@ -868,6 +872,8 @@ fault   disconnect 2
 command all
 message S1>S2 request 44
 message S2>S1 reply 7
+choice  3 deafen
+choice  17 restart
 ";
     let replay: Replay = text.parse().unwrap();
     assert_eq!(replay.to_string(), text);
@@ -893,12 +899,17 @@ message S2>S1 reply 7
             "message S1 44",
             "a message is `all`, or its place on its link, as `S1>S2 request 44`",
         ),
+        (
+            "choice  17 restart",
+            "choice restart",
+            "a choice is the number of a point and lose, delay, deafen, crash or restart: `17 lose`",
+        ),
         ("seed    0x5eed", "seed zz", "a seed is a number, as 0x5eed"),
         ("version 1", "version 2", "this tester reads version 1"),
         (
             "fails",
             "why",
-            "a line begins with version, test, seed, fails, fault, command or message",
+            "a line begins with version, test, seed, fails, fault, command, message or choice",
         ),
     ];
     for (line, instead, accepted) in wrong {

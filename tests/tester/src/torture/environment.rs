@@ -31,6 +31,11 @@ pub struct Environment {
     pub stalls: Option<Every>,
     /// Such a part of all saves takes up to [`SLOW_SAVE`], in which the server stands still.
     pub slow_saves: f64,
+    /// Such a part of all saves begins up to [`SLOW_SAVE`] late: the task that saves waits for the disk,
+    /// and what it saves is not there yet, while the server's other tasks go on.
+    pub slow_disk: f64,
+    /// After such a part of all commands that a service applies it calls `get_state()` and `start()`.
+    pub calls_back: f64,
     /// How fast each server's clock runs.
     pub clocks: Vec<f64>,
     /// After how many entries each server takes a snapshot; `None` if nobody takes any.
@@ -71,6 +76,9 @@ pub(super) const KV: &str = "kv";
 /// The longest that a save takes.
 pub const SLOW_SAVE: Duration = Duration::from_millis(30);
 
+/// The longest that who applies something first is cut off.
+pub const CUT_OFF: Duration = Duration::from_secs(1);
+
 /// When servers crash.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Crashes {
@@ -84,12 +92,18 @@ pub struct Crashes {
     pub at_send: f64,
     /// When their reply is delivered.
     pub at_reply: f64,
+    /// When the first reply that they give in a term is delivered: as a rule, a vote.
+    pub at_vote: f64,
     /// When the service has a command in hand.
     pub at_apply: f64,
     /// When the service has a snapshot in hand.
     pub at_install: f64,
     /// As soon as a command has been applied for the first time anywhere, by whoever did that.
     pub at_first_apply: f64,
+    /// While they wait for a slow disk: with nothing saved.
+    pub in_save: f64,
+    /// The leader, when another server's service has a snapshot in hand: an election follows.
+    pub leader_at_install: f64,
 }
 
 /// How links fail.
@@ -103,6 +117,14 @@ pub struct Partitions {
     pub one_way: Option<Every>,
     /// A server's links go down and up.
     pub flapping: Option<Every>,
+    /// Whoever applies a command first is cut off at once, for up to [`CUT_OFF`].
+    pub at_first_apply: f64,
+}
+
+impl Every {
+    fn rarer(self) -> Every {
+        Every { interval: self.interval.saturating_mul(3), length: self.length }
+    }
 }
 
 impl Environment {
@@ -118,15 +140,19 @@ impl Environment {
             at_save: rarely(dice, 0.01, 0.1),
             at_send: rarely(dice, 0.002, 0.02),
             at_reply: rarely(dice, 0.002, 0.03),
+            at_vote: 0.0,
             at_apply: rarely(dice, 0.005, 0.05),
             at_install: rarely(dice, 0.05, 0.5),
             at_first_apply: rarely(dice, 0.02, 0.2),
+            in_save: 0.0,
+            leader_at_install: 0.0,
         };
         let partitions = Partitions {
             halves: often(dice, 0.5, 300..2000, 100..2500),
             follow_leader: dice.random_range(0.0..0.8),
             one_way: often(dice, 0.35, 300..2000, 100..1500),
             flapping: often(dice, 0.3, 20..400, 10..300),
+            at_first_apply: 0.0,
         };
         let pauses = often(dice, 0.35, 300..2000, 5..1200);
         let stalls = often(dice, 0.25, 300..2000, 10..1000);
@@ -150,14 +176,9 @@ impl Environment {
         let snapshots = snapshots.filter(|_| !is_kv);
         let command_bytes = [0, 0, 40, 400, 4000][dice.random_range(0..5)];
         let command_bytes = if is_kv { 0 } else { command_bytes };
-        // Nor can anybody see from outside what its service has in hand.
+        // Nor can anybody hold it up, or call Raft in its name.
         let stalls = stalls.filter(|_| !is_kv);
-        let crashes = if is_kv {
-            Crashes { at_apply: 0.0, at_install: 0.0, at_first_apply: 0.0, ..crashes }
-        } else {
-            crashes
-        };
-        Environment {
+        let mut environment = Environment {
             servers,
             conditions,
             crashes,
@@ -165,6 +186,8 @@ impl Environment {
             pauses,
             stalls,
             slow_saves,
+            slow_disk: 0.0,
+            calls_back: 0.0,
             clocks,
             snapshots,
             max_raft_state,
@@ -175,7 +198,45 @@ impl Environment {
             clients: dice.random_range(1..5),
             all_leaders: dice.random_bool(0.7),
             length: Duration::from_millis(dice.random_range(3000..9000)),
+        };
+        // Drawn last, as is all that is new, so that a seed's other choices stay as they were.
+        environment.slow_disk = seldom(dice, 0.25, 0.02..0.3);
+        environment.crashes.in_save = seldom(dice, 0.5, 0.05..0.3);
+        environment.crashes.leader_at_install = seldom(dice, 0.5, 0.05..0.5);
+        environment.partitions.at_first_apply = seldom(dice, 0.35, 0.01..0.1);
+        environment.calls_back = seldom(dice, 0.3, 0.05..0.5);
+        environment.crashes.at_vote = seldom(dice, 0.4, 0.05..0.5);
+        let slow_links = [0, 10, 50, 100][dice.random_range(0..4)];
+        if dice.random_bool(0.4) {
+            environment.conditions.per_kilobyte = Duration::from_micros(slow_links);
         }
+        if environment.slow_disk == 0.0 {
+            environment.crashes.in_save = 0.0;
+        }
+        if is_kv {
+            environment.suit_clients(dice);
+        }
+        environment
+    }
+
+    /// A clerk makes one call after the other, and waits for each as long as it takes. So that operations
+    /// come to an end in between, a network that serves clients is not as hard as one of Rafts alone.
+    fn suit_clients(&mut self, dice: &mut Rng) {
+        self.calls_back = 0.0;
+        self.conditions.late_reply /= 10.0;
+        self.conditions.late_reply_delay = DelayRange::millis(100, dice.random_range(300..2000));
+        if dice.random_bool(0.6) {
+            let Partitions { halves, one_way, flapping, .. } = &mut self.partitions;
+            for every in [&mut self.crashes.any_time, halves, one_way, flapping, &mut self.pauses] {
+                *every = every.filter(|_| dice.random_bool(0.4)).map(Every::rarer);
+            }
+        }
+        // So many that a leader which is cut off has ten entries and more that nobody else has.
+        if dice.random_bool(0.25) {
+            self.clients = dice.random_range(12..20);
+        }
+        let bytes = [0, 0, 40, if self.max_raft_state == Some(1000) { 80 } else { 400 }];
+        self.command_bytes = bytes[dice.random_range(0..bytes.len())];
     }
 
     /// The cluster that a story of Lab 3 begins with.
@@ -241,6 +302,12 @@ fn rarely(dice: &mut Rng, least: f64, most: f64) -> f64 {
     if dice.random_bool(0.5) { value } else { 0.0 }
 }
 
+/// Something in this range with this probability, else nothing.
+fn seldom(dice: &mut Rng, probability: f64, range: std::ops::Range<f64>) -> f64 {
+    let value = dice.random_range(range);
+    if dice.random_bool(probability) { value } else { 0.0 }
+}
+
 /// Something that happens again and again, with this probability.
 fn often(
     dice: &mut Rng,
@@ -277,6 +344,8 @@ impl fmt::Display for Environment {
             Some(format!("messages take {}", millis(c.delay))),
             (c.extra_request_delay.max > Duration::ZERO)
                 .then(|| format!("requests {} more", millis(c.extra_request_delay))),
+            (c.per_kilobyte > Duration::ZERO)
+                .then(|| format!("each 1,000 bytes {:?}", c.per_kilobyte)),
             share(c.request_loss, "requests lost"),
             share(c.reply_loss, "replies lost"),
             share(c.duplicate, &format!("requests again after {}:", millis(c.duplicate_delay))),
@@ -290,9 +359,12 @@ impl fmt::Display for Environment {
             share(self.crashes.at_save, "after a save"),
             share(self.crashes.at_send, "after a send"),
             share(self.crashes.at_reply, "when a reply arrives"),
+            share(self.crashes.at_vote, "when the first reply in a term arrives"),
             share(self.crashes.at_apply, "at a command in hand"),
             share(self.crashes.at_install, "at a snapshot in hand"),
             share(self.crashes.at_first_apply, "after a first apply"),
+            share(self.crashes.in_save, "in a slow save"),
+            share(self.crashes.leader_at_install, "the leader at a follower's install"),
         ];
         let partitions = [
             often(&self.partitions.halves, "two parts"),
@@ -303,12 +375,15 @@ impl fmt::Display for Environment {
             .filter(|_| self.partitions.halves.is_some()),
             often(&self.partitions.one_way, "one way only"),
             often(&self.partitions.flapping, "flapping"),
+            share(self.partitions.at_first_apply, "cut off after a first apply"),
         ];
         let clocks = self.clocks.iter().map(|rate| format!("{rate:.2}")).collect::<Vec<_>>();
         let servers = [
             often(&self.pauses, "stand still"),
             often(&self.stalls, "services stall"),
             share(self.slow_saves, "slow saves"),
+            share(self.slow_disk, "saves wait for the disk"),
+            share(self.calls_back, "services call back"),
             (!self.clocks_are_right()).then(|| format!("clocks run at {}", clocks.join(" "))),
             self.max_raft_state.map(|limit| format!("Raft state within {limit} bytes")),
             self.snapshots.as_ref().map(|every| format!("snapshots after {every:?} entries")),

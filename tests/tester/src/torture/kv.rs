@@ -1,19 +1,18 @@
 //! The campaign over the key/value service.
 
-use labrpc::{Conditions, NetEventKind};
-use labrt::rand::{seed, stream};
+use labrpc::Conditions;
+use labrt::rand::seed;
 use labrt::time::Duration;
-use parking_lot::Mutex;
-use raftapi::{EntryId, LogIndex, ServerId};
+use raftapi::ServerId;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
-use super::coverage::Met;
+use super::aftermath;
 use super::environment::{Environment, KV};
-use super::raft::{announce, conclude};
-use super::storm::{Storm, try_disks};
+use super::raft::{OLD_MESSAGES, announce, conclude};
+use super::storm::Storm;
+use crate::coverage::Met;
 use crate::kv::{Begun, KvCluster};
-use crate::nemesis::server;
 
 /// With a majority up and connected, an operation ends within this time, whatever it waited for before.
 const PROGRESS: Duration = Duration::from_secs(20);
@@ -21,15 +20,11 @@ const PROGRESS: Duration = Duration::from_secs(20);
 /// Few keys, so that clients meet.
 const KEYS: u64 = 3;
 
-/// Of the entries seen applied such a part is looked for on disks.
-const TRIED: f64 = 0.1;
-
 /// Runs it.
 pub fn kv(kv: &KvCluster) {
     let environment = Environment::draw(seed(), KV);
     announce(kv, &environment);
     let storm = Storm::gather(kv, environment.clone());
-    look_for_what_was_applied(kv, &storm);
     let mut clients: Vec<Begun<()>> = Vec::new();
     if kv.time_is_free() {
         kv.disturb();
@@ -59,6 +54,8 @@ pub fn kv(kv: &KvCluster) {
     let snapshots = kv.servers().map(|server| kv.persister(server).snapshots()).sum();
     storm.shared.coverage.met_times(Met::SnapshotsTaken, snapshots);
     conclude(kv, &storm);
+    kv.sleep(OLD_MESSAGES); // and so whoever asks for something when all are killed
+    aftermath::expect_an_end(kv);
 }
 
 fn begin_client(kv: &KvCluster, storm: &Storm, n: u64) -> Begun<()> {
@@ -66,14 +63,17 @@ fn begin_client(kv: &KvCluster, storm: &Storm, n: u64) -> Begun<()> {
     let client = kv.client();
     let mut dice = kv.dice(&format!("torture/client {n}"));
     client.begin(move |client| {
-        let Environment { commands, burst, between_bursts, clients, .. } =
+        let Environment { commands, burst, between_bursts, clients, command_bytes, .. } =
             storm.shared.environment.clone();
         let mut left = commands / clients;
         while left > 0 && storm.sleep(between_bursts.mul_f64(dice.random_range(0.0..2.0))) {
             for _ in 0..burst.min(left) {
                 left -= 1;
                 let key = dice.random_range(0..KEYS).to_string();
-                let value = format!("{}.{left} ", client.name());
+                let mut value = format!("{}.{left} ", client.name());
+                while value.len() < command_bytes {
+                    value.push('.');
+                }
                 match dice.random_range(0..100) {
                     0..45 => client.append(&key, &value),
                     45..55 => client.put(&key, &value),
@@ -108,31 +108,4 @@ fn a_majority_serves(kv: &KvCluster) {
         client.append(&key.to_string(), "and on ");
         client.get(&key.to_string());
     }
-}
-
-/// Nobody tells when the service applies something. But a server shows how far it is, if it does.
-fn look_for_what_was_applied(kv: &KvCluster, storm: &Storm) {
-    let (cluster, shared) = (kv.downgrade(), std::sync::Arc::clone(&storm.shared));
-    let highest = Mutex::new(LogIndex(0));
-    let tried = stream("torture/disks");
-    kv.network().observe(move |event| {
-        if event.kind != NetEventKind::ReplySent {
-            return;
-        }
-        let Some((who, cluster)) = server(event.to).zip(cluster.upgrade()) else { return };
-        let Some(view) = cluster.observe(who).and_then(|sight| sight.view) else { return };
-        let index = view.applied;
-        let is_new = {
-            let mut highest = highest.lock();
-            let is_new = index > *highest;
-            *highest = index.max(*highest);
-            is_new
-        };
-        if let Some(term) = view.term_at(index)
-            && is_new
-            && tried.at(index.0).random_bool(TRIED)
-        {
-            try_disks(&cluster, &shared.coverage, who, EntryId { term, index }, None, tried);
-        }
-    });
 }

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //!   one seed ─▶ Environment: 3, 5 or 7 servers; delays, losses, duplicates, late messages; crashes at any time,
-//!      │        after a save, a send, a reply, in the middle of an apply or an install; partitions, one-way and
-//!      │        flapping links; pauses, slow saves, wrong clocks; snapshots; bursts of commands
+//!      │        in and after a save, after a send, a reply, a vote, in the middle of an apply or an install;
+//!      │        partitions, one-way, flapping and slow links; pauses, slow disks, wrong clocks; services that
+//!      │        stall or call back; snapshots; bursts of commands
 //!      ▼
 //!   first phase: a storm of all that         every rule of the checker at each event; and now and then
 //!      │                                     a majority is started from its disks alone (durability)
 //!      ▼
-//!   second phase: it is over for some majority, which must go on within a stated time; then for all
-//!      │
+//!   second phase: it is over for some majority, which must go on within a stated time; then for all, also
+//!      │          one that was away and crashes as it comes back; in the end kill() must end them
 //!      ▼
 //!   Coverage: what was really met, in the record of the run
 //! ```
@@ -17,12 +18,12 @@
 //! - [`raft`] and [`kv`] are the two campaigns, each the whole story of a test.
 //! - [`Environment`] is drawn from the seed alone, printed in one block in a failure's report and in the
 //!   log, and decides the cluster's size before the run begins ([`Lab::torture_raft`]).
-//! - [`Coverage`] counts situations.
+//! - [`Coverage`](crate::Coverage) counts situations.
 //! - `events.md` says which events a good harness generates and which checks it makes, and where ours are.
 //! - Not here: rules. What must hold in every run is in [`crate::Checker`] and what it uses; here is only
 //!   what takes a torture to ask: that what was applied is on the disks of any majority.
 
-mod coverage;
+mod aftermath;
 mod durability;
 mod environment;
 mod kv;
@@ -31,8 +32,7 @@ mod storm;
 
 use labrt::time::Duration;
 
-pub use coverage::{Coverage, Met};
-pub use environment::{Crashes, Environment, Every, Partitions, SLOW_SAVE};
+pub use environment::{CUT_OFF, Crashes, Environment, Every, Partitions, SLOW_SAVE};
 pub use kv::kv;
 pub use raft::raft;
 

@@ -1,7 +1,7 @@
 //! The first phase: what befalls servers and links, until it is over and everything is mended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use labgob::Bytes;
 use labrpc::{Conditions, NetEventKind};
@@ -15,18 +15,33 @@ use labrt::{event, sim, thread};
 use raftapi::{ApplyMsg, EntryId, LogIndex, ServerId, Term};
 use rand::RngExt as _;
 
-use super::coverage::{Coverage, Met};
 use super::durability::{self, Trial};
-use super::environment::{Environment, Every, SLOW_SAVE};
+use super::environment::{CUT_OFF, Environment, Every, SLOW_SAVE};
 use crate::choices::Verb;
-use crate::cluster::{Cluster, WeakCluster};
+use crate::cluster::{Cluster, ServiceKind, WeakCluster};
+use crate::coverage::{Coverage, Met};
 use crate::log;
 use crate::nemesis::server;
+use crate::report::Failure;
 use crate::service::Habits;
 use crate::task;
+use crate::text::at;
 
 /// So many majorities are started from their disks in one run, at most: each takes a few milliseconds.
 const TRIALS: u64 = 24;
+
+/// Pauses and slow disks included, a server's own calls have returned by then.
+const RETURNS: Duration = Duration::from_secs(20);
+
+/// There are no clients.
+const NOT_OVER_RAFT: [Met; 2] = [Met::Operations, Met::Retries];
+
+/// What a service does is its own affair, and clients give commands.
+const NOT_OVER_THE_SERVICE: [Met; 5] =
+    [Met::Stalls, Met::CallsBack, Met::CommandsTaken, Met::CommandsLost, Met::CrashesComingBack];
+
+/// Services call back so often, at most: each time there is something more to apply.
+const CALLS_BACK: u64 = 200;
 
 /// Of the entries applied for the first time such a part is looked for on disks.
 const TRIED: f64 = 0.12;
@@ -42,16 +57,31 @@ pub(crate) struct Storm {
 /// What all that strikes has in common. It does not keep the cluster.
 pub(crate) struct Shared {
     pub(crate) environment: Environment,
-    pub(crate) coverage: Coverage,
+    pub(crate) coverage: Arc<Coverage>,
+    /// A server has shown its log.
+    logs_are_shown: AtomicBool,
     over: AtomicBool,
     /// Held by whoever ends, starts or stops a server: one at a time.
     hands: Mutex<()>,
     /// For each server, how many callers are in it, and whether it stands still.
     gates: parking_lot::Mutex<Vec<(u32, bool)>>,
-    victims: Sender<ServerId>,
+    blows: Sender<Blow>,
+}
+
+/// What a task of the tester has to see to, because whoever strikes must not wait.
+enum Blow {
+    /// The server is dead, and starts again.
+    Restart(ServerId),
+    /// It is cut off for so long.
+    CutOff(ServerId, Duration),
 }
 
 impl Shared {
+    /// Has any server shown its log? If not, nobody can tell what it lost.
+    pub(crate) fn logs_are_shown(&self) -> bool {
+        self.logs_are_shown.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
     }
@@ -61,9 +91,9 @@ impl Shared {
     fn strike_here(&self, server: ServerId, met: Met) {
         self.coverage.met(met);
         tracing::info!(target: log::FAULT, "strike {server}: {met:?}");
-        let victims = self.victims.clone();
+        let blows = self.blows.clone();
         event::after(Duration::ZERO, move || {
-            let _ = victims.send(server);
+            let _ = blows.send(Blow::Restart(server));
         });
         Node::current().kill();
     }
@@ -74,10 +104,10 @@ impl Shared {
         self.coverage.met(met);
         tracing::info!(target: log::FAULT, "strike {server}: {met:?}");
         node.pause(); // it does nothing more
-        let victims = self.victims.clone();
+        let blows = self.blows.clone();
         event::after(Duration::ZERO, move || {
             node.kill();
-            let _ = victims.send(server);
+            let _ = blows.send(Blow::Restart(server));
         });
     }
 }
@@ -85,20 +115,29 @@ impl Shared {
 impl Storm {
     /// Nothing befalls the cluster yet; but clocks run, and services behave, as the environment has it.
     pub(crate) fn gather(cluster: &Cluster, environment: Environment) -> Storm {
-        let (victims, next_victim) = channel::unbounded();
+        let coverage = Arc::new(match cluster.setup().service {
+            ServiceKind::Tester { .. } => Coverage::of_all_but(&NOT_OVER_RAFT),
+            ServiceKind::Kv { .. } => Coverage::of_all_but(&NOT_OVER_THE_SERVICE),
+        });
+        *cluster.measures().coverage.lock() = Some(Arc::clone(&coverage));
+        let (blows, next_blow) = channel::unbounded();
         let shared = Arc::new(Shared {
             gates: parking_lot::Mutex::new(vec![(0, false); environment.servers]),
             environment,
-            coverage: Coverage::default(),
+            coverage,
+            logs_are_shown: AtomicBool::new(false),
             over: AtomicBool::new(false),
             hands: Mutex::new(()),
-            victims,
+            blows,
         });
         let storm = Storm { cluster: cluster.clone(), shared, tasks: Arc::default() };
         let restarting = storm.clone();
         task::start("torture: restarts", move || {
-            for victim in next_victim {
-                restarting.bring_back(victim);
+            for blow in next_blow {
+                match blow {
+                    Blow::Restart(server) => restarting.bring_back(server),
+                    Blow::CutOff(server, length) => restarting.cut_off(server, length),
+                }
             }
         });
         storm.watch();
@@ -107,6 +146,8 @@ impl Storm {
             shared: Arc::clone(&storm.shared),
             tried: stream("torture/disks"),
             crash: stream("torture/crash at applies"),
+            more: stream("torture/what else follows an apply"),
+            highest: parking_lot::Mutex::default(),
         }));
         storm
     }
@@ -125,7 +166,7 @@ impl Storm {
                     if let Some(who) = server(event.to)
                         && let Some(cluster) = cluster.upgrade()
                     {
-                        count_conflicts(&cluster, who, &shared.coverage, &mut logs.lock());
+                        count_conflicts(&cluster, who, &shared, &mut logs.lock());
                     }
                     return;
                 }
@@ -142,6 +183,7 @@ impl Storm {
         self.cluster.set_conditions(conditions);
         for server in self.cluster.servers() {
             self.drift(server);
+            self.slow_the_disk(server);
             self.strike_at_saves(server);
         }
         self.strike_at_messages();
@@ -213,6 +255,33 @@ impl Storm {
         }
     }
 
+    /// Whoever saves something waits for the disk, and may crash before anything is saved.
+    fn slow_the_disk(&self, server: ServerId) {
+        let Environment { slow_disk, crashes, .. } = self.shared.environment;
+        if slow_disk == 0.0 {
+            return;
+        }
+        let (shared, choices) = (Arc::clone(&self.shared), Arc::clone(self.cluster.choices()));
+        let fate = stream(&format!("torture/the disk of {server}"));
+        let saves = AtomicU64::new(0);
+        self.cluster.persister(server).before_save(move |_| {
+            let mut dice = fate.at(saves.fetch_add(1, Ordering::Relaxed));
+            if !shared.is_over()
+                && dice.random_bool(slow_disk)
+                && choices.fault(Verb::Pause, || format!("a task of {server}, at a save"))
+            {
+                shared.coverage.met(Met::SlowDisk);
+                time::sleep(SLOW_SAVE.mul_f64(dice.random()));
+                if !shared.is_over()
+                    && dice.random_bool(crashes.in_save)
+                    && choices.fault(Verb::Strike, || format!("{server}, in a save"))
+                {
+                    shared.strike_here(server, Met::CrashesInSave);
+                }
+            }
+        });
+    }
+
     /// Whoever has just saved something crashes, or takes its time.
     fn strike_at_saves(&self, server: ServerId) {
         let (crash, slow) =
@@ -245,25 +314,46 @@ impl Storm {
         let (cluster, shared) = (self.cluster.downgrade(), Arc::clone(&self.shared));
         let (sends, replies) =
             (stream("torture/crash at sends"), stream("torture/crash at replies"));
+        // In which each server has last replied.
+        let terms = parking_lot::Mutex::new(vec![Term(0); self.cluster.len()]);
         self.cluster.network().observe(move |event| {
             if shared.is_over() {
                 return;
             }
-            let (name, fate, probability, met) = match event.kind {
-                NetEventKind::RequestSent => {
-                    (event.from, sends, crashes.at_send, Met::CrashesAtSend)
-                }
-                NetEventKind::ReplyDelivered => {
-                    (event.to, replies, crashes.at_reply, Met::CrashesAtReply)
-                }
+            let (name, fate) = match event.kind {
+                NetEventKind::RequestSent => (event.from, sends),
+                NetEventKind::ReplyDelivered => (event.to, replies),
                 _ => return,
             };
+            let Some(victim) = server(name) else { return };
+            let Some(cluster) = cluster.upgrade() else { return };
+            let (probability, met) = match event.kind {
+                NetEventKind::RequestSent => (crashes.at_send, Met::CrashesAtSend),
+                _ if crashes.at_vote > 0.0 && is_new_term(&cluster, victim, &mut terms.lock()) => {
+                    (crashes.at_vote.max(crashes.at_reply), Met::CrashesAtVote)
+                }
+                _ => (crashes.at_reply, Met::CrashesAtReply),
+            };
             if fate.at(event.call).random_bool(probability)
-                && let Some(victim) = server(name)
-                && let Some(cluster) = cluster.upgrade()
                 && cluster.choices().fault(Verb::Strike, || format!("{victim}, {met:?}"))
             {
                 shared.strike(&cluster, victim, met);
+            }
+        });
+    }
+
+    /// At its n-th answer from now on this server crashes, and starts again at once.
+    pub(crate) fn strike_at_answer(&self, victim: ServerId, n: u64) {
+        let (cluster, shared) = (self.cluster.downgrade(), Arc::clone(&self.shared));
+        let answers = AtomicU64::new(0);
+        self.cluster.network().observe(move |event| {
+            if event.kind == NetEventKind::ReplyDelivered
+                && server(event.to) == Some(victim)
+                && answers.fetch_add(1, Ordering::Relaxed) + 1 == n
+                && let Some(cluster) = cluster.upgrade()
+                && cluster.choices().fault(Verb::Strike, || format!("{victim}, at an answer"))
+            {
+                shared.strike(&cluster, victim, Met::CrashesComingBack);
             }
         });
     }
@@ -279,6 +369,21 @@ impl Storm {
                 self.cluster.connect(victim);
             }
         }
+    }
+
+    /// A server that has just applied something is cut off, and is back in time.
+    fn cut_off(&self, server: ServerId, length: Duration) {
+        if self.shared.is_over() || !self.cluster.is_connected(server) {
+            return;
+        }
+        self.shared.coverage.met(Met::LeadersCutOffAtApply);
+        self.cluster.disconnect(server);
+        self.start(&format!("{server} is back"), move |storm, _| {
+            storm.sleep(length);
+            if storm.cluster.is_up(server) {
+                storm.cluster.connect(server);
+            }
+        });
     }
 
     /// One server after the other crashes, and comes back.
@@ -433,11 +538,7 @@ impl Storm {
 
     /// Everybody who believes to lead.
     pub(crate) fn leaders(&self) -> Vec<(Term, ServerId)> {
-        let leads = |server| {
-            let (term, leads) = self.cluster.observe(server)?.state;
-            leads.then_some((term, server))
-        };
-        self.cluster.servers().filter_map(leads).collect()
+        leaders(&self.cluster)
     }
 
     /// The leader, with this probability; else anybody.
@@ -448,17 +549,38 @@ impl Storm {
     }
 }
 
+/// Is the server in another term than when it last replied?
+fn is_new_term(cluster: &Cluster, server: ServerId, terms: &mut [Term]) -> bool {
+    let Some((term, _)) = cluster.observe_state(server) else { return false };
+    std::mem::replace(&mut terms[server.0], term) < term
+}
+
+fn leaders(cluster: &Cluster) -> Vec<(Term, ServerId)> {
+    let leads = |server| {
+        let (term, leads) = cluster.observe_state(server)?;
+        leads.then_some((term, server))
+    };
+    cluster.servers().filter_map(leads).collect()
+}
+
+/// A caller is in a server, which does not stand still as long as this is kept.
+pub(crate) struct Inside<'a> {
+    shared: &'a Shared,
+    server: ServerId,
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.shared.gates.lock()[self.server.0].0 -= 1;
+    }
+}
+
 impl Shared {
-    /// A caller goes in. False if the server stands still.
-    pub(crate) fn enter(&self, server: ServerId) -> bool {
+    /// A caller goes in. `None` if the server stands still.
+    pub(crate) fn enter(&self, server: ServerId) -> Option<Inside<'_>> {
         let (callers, closed) = &mut self.gates.lock()[server.0];
         *callers += u32::from(!*closed);
-        !*closed
-    }
-
-    /// And comes out.
-    pub(crate) fn leave(&self, server: ServerId) {
-        self.gates.lock()[server.0].0 -= 1;
+        (!*closed).then(|| Inside { shared: self, server })
     }
 
     /// Nobody goes in any more, and nobody is there.
@@ -485,11 +607,12 @@ fn up_to(length: Duration, dice: &mut Rng) -> Duration {
 fn count_conflicts(
     cluster: &Cluster,
     who: ServerId,
-    coverage: &Coverage,
+    shared: &Shared,
     logs: &mut [Option<(u32, LogIndex, Term)>],
 ) {
     let Some(sight) = cluster.observe(who) else { return };
     let Some(view) = sight.view else { return };
+    shared.logs_are_shown.store(true, Ordering::Relaxed);
     let last = view.last();
     let before = logs[who.0].replace((sight.incarnation, last.index, last.term));
     let Some((incarnation, index, term)) = before else { return };
@@ -503,12 +626,50 @@ fn count_conflicts(
             .rev()
             .take_while(|index| view.term_at(LogIndex(*index)).is_none_or(|found| found > term))
             .count();
-        coverage.met(match taken {
+        shared.coverage.met(match taken {
             0 | 1 => Met::ConflictsOfOne,
             2..=9 => Met::ConflictsOfFew,
             _ => Met::ConflictsOfMany,
         });
     }
+}
+
+/// A service has called its own Raft. It is no good to wait for the end of the run if that never returns.
+struct Waiting(Arc<AtomicBool>);
+
+impl Waiting {
+    fn begin(server: ServerId) -> Waiting {
+        let (waits, called) = (Arc::new(AtomicBool::new(true)), sim::elapsed());
+        let still = Arc::clone(&waits);
+        event::after(RETURNS, move || {
+            if still.load(Ordering::Relaxed) {
+                never_returned(server, called).raise();
+            }
+        });
+        Waiting(waits)
+    }
+}
+
+/// Also if the server dies meanwhile.
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+fn never_returned(server: ServerId, called: Duration) -> Failure {
+    Failure::liveness("a call from the apply loop does not return")
+        .expected(
+            "a service may call start() and get_state() before it takes anything more from the apply \
+             channel: they wait for nobody who waits for it (Raft API)",
+        )
+        .happened(format!(
+            "the service of {server} called {}; {} it still waited",
+            at(called),
+            at(sim::elapsed())
+        ))
+        .look_at("which lock is held while something is sent on the apply channel")
+        .always()
 }
 
 /// What servers and services do besides.
@@ -517,6 +678,9 @@ struct Torturer {
     shared: Arc<Shared>,
     tried: Stream,
     crash: Stream,
+    more: Stream,
+    /// Of all indexes that anybody has applied.
+    highest: parking_lot::Mutex<LogIndex>,
 }
 
 impl Habits for Torturer {
@@ -529,31 +693,36 @@ impl Habits for Torturer {
 
     fn takes(&self, server: ServerId, message: &ApplyMsg) {
         let crashes = &self.shared.environment.crashes;
-        let (probability, index, met) = match message {
-            ApplyMsg::Command { index, .. } => (crashes.at_apply, index, Met::CrashesAtApply),
+        match message {
+            ApplyMsg::Command { index, .. } => {
+                self.perhaps(server, *index, crashes.at_apply, Met::CrashesAtApply);
+            }
             ApplyMsg::Snapshot { index, .. } => {
                 self.shared.coverage.met(Met::SnapshotsInstalled);
-                (crashes.at_install, index, Met::CrashesAtInstall)
+                self.perhaps_the_leader(server, *index);
+                self.perhaps(server, *index, crashes.at_install, Met::CrashesAtInstall);
             }
-        };
-        self.perhaps(server, *index, probability, met);
+        }
     }
 
     fn applied(&self, server: ServerId, id: EntryId, command: &Bytes) {
         self.shared.coverage.met(Met::Applied);
         let Some(cluster) = self.cluster.upgrade() else { return };
-        let first = sim::observe(|| cluster.checker().ask(|h| h.applied.first(id.index)));
-        let is_first =
-            first.flatten().is_some_and(|(by, when)| by == server && when == sim::elapsed());
-        if !is_first {
-            return;
+        let is_first = {
+            let mut highest = self.highest.lock();
+            let is_first = id.index > *highest;
+            *highest = id.index.max(*highest);
+            is_first
+        };
+        if is_first {
+            if self.tried.at(id.index.0).random_bool(TRIED) {
+                try_disks(&cluster, &self.shared.coverage, server, id, Some(command), self.tried);
+            }
+            self.perhaps_cut_off(&cluster, server, id.index);
+            let probability = self.shared.environment.crashes.at_first_apply;
+            self.perhaps(server, id.index, probability, Met::CrashesAtFirstApply);
         }
-        if self.tried.at(id.index.0).random_bool(TRIED) {
-            try_disks(&cluster, &self.shared.coverage, server, id, Some(command), self.tried);
-        }
-        drop(cluster);
-        let probability = self.shared.environment.crashes.at_first_apply;
-        self.perhaps(server, id.index, probability, Met::CrashesAtFirstApply);
+        self.perhaps_call_back(&cluster, server, id.index);
     }
 
     fn takes_snapshot_at(&self, server: ServerId, index: LogIndex) -> bool {
@@ -563,12 +732,59 @@ impl Habits for Torturer {
     }
 
     fn excuses(&self) -> bool {
-        let Environment { pauses, slow_saves, .. } = &self.shared.environment;
-        pauses.is_some() || *slow_saves > 0.0 || !self.shared.environment.clocks_are_right()
+        let Environment { pauses, slow_saves, slow_disk, .. } = &self.shared.environment;
+        let saves_are_slow = *slow_saves > 0.0 || *slow_disk > 0.0;
+        pauses.is_some() || saves_are_slow || !self.shared.environment.clocks_are_right()
     }
 }
 
 impl Torturer {
+    /// Numbers for whether this follows when this server has this index in hand.
+    fn dice(&self, server: ServerId, index: LogIndex, what: Met) -> Rng {
+        self.more.at((index.0 * 8 + server.0 as u64) * 64 + what as u64)
+    }
+
+    /// The leader crashes while this server has a snapshot in hand.
+    fn perhaps_the_leader(&self, server: ServerId, index: LogIndex) {
+        let probability = self.shared.environment.crashes.leader_at_install;
+        if !self.shared.is_over()
+            && self.dice(server, index, Met::LeadersCrashAtInstall).random_bool(probability)
+            && let Some(cluster) = self.cluster.upgrade()
+            && let Some((_, leader)) = leaders(&cluster).into_iter().max()
+            && leader != server
+            && cluster.choices().fault(Verb::Strike, || format!("{leader}, at an install"))
+        {
+            self.shared.strike(&cluster, leader, Met::LeadersCrashAtInstall);
+        }
+    }
+
+    /// This server has applied something as the first, and is cut off before it can say so.
+    fn perhaps_cut_off(&self, cluster: &Cluster, server: ServerId, index: LogIndex) {
+        let mut dice = self.dice(server, index, Met::LeadersCutOffAtApply);
+        let probability = self.shared.environment.partitions.at_first_apply;
+        if !self.shared.is_over() && dice.random_bool(probability) && cluster.len() > 1 {
+            let length = CUT_OFF.mul_f64(dice.random());
+            let _ = self.shared.blows.send(Blow::CutOff(server, length));
+        }
+    }
+
+    /// The service calls its Raft before it takes anything more from it.
+    fn perhaps_call_back(&self, cluster: &Cluster, server: ServerId, index: LogIndex) {
+        let mut dice = self.dice(server, index, Met::CallsBack);
+        if !self.shared.is_over()
+            && dice.random_bool(self.shared.environment.calls_back)
+            && self.shared.coverage.count(Met::CallsBack) < CALLS_BACK
+            && let Some(_inside) = self.shared.enter(server)
+        {
+            self.shared.coverage.met(Met::CallsBack);
+            let waiting = Waiting::begin(server);
+            cluster.look(server);
+            let taken = cluster.start(server, &cluster.command());
+            drop(waiting);
+            self.shared.coverage.met_times(Met::CommandsTaken, u64::from(taken.is_some()));
+        }
+    }
+
     /// The server, one of whose tasks is running, crashes with this probability.
     fn perhaps(&self, server: ServerId, index: LogIndex, probability: f64, met: Met) {
         if self.shared.is_over() {
