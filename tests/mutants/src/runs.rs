@@ -4,6 +4,8 @@
 //!  graded tests, SHARES seeds each: all are run, whether some fail or not
 //!     └ none failed: twice as many, up to those asked for; each test ends at its first failure
 //!         └ none failed: torture and scripted histories, likewise
+//!
+//! A right one is given all seeds of both at once.
 //! ```
 
 use std::process::Command;
@@ -107,8 +109,8 @@ impl Tests {
         };
         let graded = begin(&[mutant.lab.tests()]);
         let most = plan.runs_of(mutant);
-        let last_resort = (mutant.is_wrong() && !plan.hasty).then(|| begin(mutant.lab.torture()));
-        for names in [Some(graded), last_resort].into_iter().flatten() {
+        let torture = (!plan.hasty).then(|| begin(mutant.lab.torture()));
+        for names in [Some(graded), torture].into_iter().flatten() {
             let abouts =
                 process::describe(self.binary.command(), &names).map_err(|e| format!("{e:#}"))?;
             let first = match (mutant.is_wrong(), plan.hasty) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use kvraft::KvServer;
 use labgob::Bytes;
-use labrpc::{ClientEnd, Conditions, Network, Stats};
+use labrpc::{ClientEnd, Conditions, DelayRange, Network, Stats};
 use labrt::node::Node;
 use labrt::sync::Mutex;
 use labrt::time::{self, Duration, Instant};
@@ -459,11 +459,28 @@ impl Cluster {
 
     /// Holds back every reply of `from` to `to` from now on, by 200 to 2199 ms; or no more.
     pub fn hold_back_replies(&self, from: ServerId, to: ServerId, hold: bool) {
-        let about = || format!("replies of {from} to {to}");
-        let hold = hold && self.choices().fault(Verb::HoldBack, about);
-        tracing::info!(target: log::FAULT, "replies of {from} to {to} are late: {hold}");
-        let late = Conditions { late_reply: 1.0, ..Conditions::reliable() };
-        self.set_link_conditions(from, to, hold.then_some(late));
+        self.delay_replies(from, to, hold.then_some(Conditions::reliable().late_reply_delay));
+    }
+
+    /// From now on every reply of `from` to `to` takes so much longer, whatever happens to the link
+    /// meanwhile; or no more.
+    pub fn delay_replies(&self, from: ServerId, to: ServerId, by: Option<DelayRange>) {
+        let late =
+            |by| Conditions { late_reply: 1.0, late_reply_delay: by, ..Conditions::reliable() };
+        self.hold_back(&format!("replies of {from} to {to}"), (from, to), by.map(late));
+    }
+
+    /// From now on every request of `from` to `to` takes so much longer; or no more. Requests overtake
+    /// each other, and their callers wait.
+    pub fn delay_requests(&self, from: ServerId, to: ServerId, by: Option<DelayRange>) {
+        let late = |by| Conditions { extra_request_delay: by, ..Conditions::reliable() };
+        self.hold_back(&format!("requests of {from} to {to}"), (from, to), by.map(late));
+    }
+
+    fn hold_back(&self, what: &str, (from, to): (ServerId, ServerId), late: Option<Conditions>) {
+        let late = late.filter(|_| self.choices().fault(Verb::HoldBack, || what.to_owned()));
+        tracing::info!(target: log::FAULT, "{what} are late: {}", late.is_some());
+        self.set_link_conditions(from, to, late);
     }
 
     /// Loses every reply of `from` to `to` from now on; or no more.

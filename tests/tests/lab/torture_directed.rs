@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use labrpc::Conditions;
+use labrpc::{Conditions, DelayRange};
 use labtester::{Cluster, Failure, Lab};
 use raftapi::{LogIndex, ServerId};
 use rand::RngExt as _;
@@ -22,6 +22,9 @@ const SETTLED: Duration = Duration::from_millis(300);
 
 /// The only server that can win has been elected by then: the others' candidacies may be in its way.
 const ELECTED: Duration = Duration::from_secs(30);
+
+/// Over an election or two; by the end of it all answers that were held back for so long are there.
+const OVER_ELECTIONS: DelayRange = DelayRange::millis(3000, 10_000);
 
 /// So often a leader may be deposed just before the script makes use of it.
 const TRIES: u32 = 20;
@@ -322,8 +325,8 @@ fn a_leader_that_leads_again_begins_anew() {
 }
 
 /// A leads, B leads and A loses its tail; when A leads again, answers come to what it asked the first time. They
-/// speak of a log that it has no longer, and count for nothing (Raft 5.3, Figure 2: reinitialized after
-/// election).
+/// speak of a log that the witness had: it may have another by now, and they count for nothing (Raft 5.3, Figure 2:
+/// reinitialized after election). If they count, A commits what two of five have, and the other three do not know.
 #[test]
 fn an_answer_to_an_earlier_leadership_counts_for_nothing() {
     history("answers that are a leadership late").run(|cluster| {
@@ -331,14 +334,15 @@ fn an_answer_to_an_earlier_leadership_counts_for_nothing() {
         let a = cluster.expect_settled_leader();
         let witness = cluster.after(a, 1);
         let others = all_but(cluster, &[a, witness]);
-        // The witness has a tail that A will lose. Its answers come late, whatever happens to the link.
-        cluster.hold_back_replies(witness, a, true);
+        // The witness has a tail that A will lose. Its answers come seconds late, whatever happens to the link.
+        cluster.delay_replies(witness, a, Some(OVER_ELECTIONS));
         cluster.partition(|server| usize::from(others.contains(&server)));
         for _ in 0..8 {
             cluster.propose(a);
         }
         let (_, new) = accepted_by_one_of(cluster, &others, 3);
         cluster.disconnect(witness);
+        cluster.delay_replies(witness, a, None);
         cluster.heal();
         cluster.expect_applied(new, 4);
         // One entry that A has, and two others lack.
@@ -347,7 +351,14 @@ fn an_answer_to_an_earlier_leadership_counts_for_nothing() {
         cluster.disconnect(lacking);
         accepted_by_one_of(cluster, &[a, b], 3);
         only_the_first_can_win(cluster, [a, witness, lacking]);
-        cluster.hold_back_replies(witness, a, false);
+        // The witness gets nothing of what A takes now, and its old answers arrive.
+        cluster.disconnect(witness);
+        for _ in 0..4 {
+            cluster.propose(a);
+            cluster.sleep(OVER_ELECTIONS.max / 4);
+        }
+        cluster.disconnect_each(&[a, lacking]);
+        cluster.connect_each(&all_but(cluster, &[a, lacking]));
         cluster.expect_agreement(3);
         all_agree(cluster);
     });
@@ -456,6 +467,51 @@ fn who_led_before_is_the_only_one_that_can_win() {
         cluster.restart(leader);
         only_the_first_can_win(cluster, [leader, lacking[0], lacking[1]]);
         cluster.expect_agreement(3);
+        all_agree(cluster);
+    });
+}
+
+/// A follower has acknowledged entries that follow a snapshot, and knows of no commit, when the snapshot
+/// arrives: they stay (Raft 7: what follows the last included entry is retained). If they do not, the
+/// leader has committed what only itself has.
+#[test]
+fn a_snapshot_takes_away_no_entry_that_follows_it() {
+    history("a snapshot that newer entries overtook").snapshots().run(|cluster| {
+        for _ in 0..3 {
+            cluster.expect_agreement(5);
+        }
+        let leader = cluster.expect_settled_leader();
+        let [near, nearer, far, farther] = [1, 2, 3, 4].map(|steps| cluster.after(leader, steps));
+        for slow in [far, farther] {
+            cluster.delay_requests(leader, slow, Some(DelayRange::millis(200, 250)));
+        }
+        for quick in [near, nearer] {
+            cluster.delay_replies(quick, leader, Some(DelayRange::millis(120, 150)));
+        }
+        // These commit, and are in a snapshot, as soon as the quick ones' answers arrive.
+        for _ in 0..8 {
+            cluster.propose(leader);
+        }
+        cluster.sleep(Duration::from_millis(60));
+        // And these follow them, to the slow ones alone.
+        cluster.disconnect_each(&[near, nearer]);
+        let mut last = None;
+        for _ in 0..8 {
+            last = cluster.propose(leader);
+        }
+        // Now the snapshot is on its way to the slow ones, and after it what makes good any harm.
+        if let Some(last) = last
+            && cluster.applied_within(last.index, 1, Duration::from_secs(2))
+        {
+            cluster.sleep(Duration::from_millis(200));
+        }
+        cluster.disconnect(leader);
+        cluster.connect_each(&[near, nearer]);
+        cluster.expect_agreement(4);
+        for other in [near, nearer, far, farther] {
+            cluster.delay_requests(leader, other, None);
+            cluster.delay_replies(other, leader, None);
+        }
         all_agree(cluster);
     });
 }
