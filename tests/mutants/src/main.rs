@@ -86,7 +86,6 @@ use crate::trial::Workshop;
 /// Runs the graded tests on wrong Rafts and services, which must fail, and on unusual right ones,
 /// which must pass.
 #[derive(Debug, Parser)]
-#[expect(clippy::struct_excessive_bools, reason = "switches of the command line")]
 struct Options {
     /// Numbers of the patches to run, separated by commas, such as R01,C05; also R, K or C for all
     /// of a kind, and 3A or 4 for those of a part or a lab. Everything, if nothing is said.
@@ -130,9 +129,6 @@ struct Options {
     /// until the first failure.
     #[arg(long, value_name = "CRATE")]
     second_opinion: Option<String>,
-    /// Only check that every patch applies; build and run nothing.
-    #[arg(long)]
-    check: bool,
     /// The workspace.
     #[arg(long, default_value = ".")]
     root: PathBuf,
@@ -173,10 +169,6 @@ fn run(options: &Options) -> Result<bool, String> {
         return Err(format!("there is no patch {}", options.only.join(", ")));
     }
     let sources = Sources::read(&options.root)?;
-    if options.check {
-        return Ok(check(&chosen, &sources));
-    }
-
     if let Some(what) = options.explain {
         return explain_all(options, &chosen, &sources, what == Explain::Recorded);
     }
@@ -338,22 +330,6 @@ fn is_chosen(mutant: &Mutant, options: &Options) -> bool {
 }
 
 /// Applies every patch, in memory.
-fn check(chosen: &[&Mutant], sources: &Sources) -> bool {
-    let mut good = true;
-    for mutant in chosen {
-        if let Err(problem) = sources.patched(mutant) {
-            table::say(&format!("{}  {problem}\n", mutant.id()));
-            good = false;
-        }
-    }
-    table::say(&format!(
-        "{} patches, {}\n",
-        chosen.len(),
-        if good { "all apply" } else { "some do not apply" }
-    ));
-    good
-}
-
 fn write(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
 }

@@ -167,6 +167,22 @@ fn decides(path: &str, lab: Lab) -> bool {
 mod tests {
     use super::*;
 
+    /// Whoever changes the reference learns at once which patches have to follow.
+    #[test]
+    fn every_patch_is_one_of_what_there_is() -> Result<(), String> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let sources = Sources::read(&root)?;
+        let mutants = Mutant::read_all(&root.join("tests/mutants"))?;
+        assert!(mutants.len() > 200, "{} patches", mutants.len());
+        let problems: Vec<String> = mutants
+            .iter()
+            .filter_map(|mutant| Some((mutant.id(), sources.patched(mutant).err()?)))
+            .map(|(id, problem)| format!("{id}: {problem}"))
+            .collect();
+        assert_eq!(problems, Vec::<String>::new());
+        Ok(())
+    }
+
     #[test]
     fn lab_3_does_not_depend_on_the_service() {
         let both = |path| (decides(path, Lab::Raft), decides(path, Lab::Service));
