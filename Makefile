@@ -22,6 +22,11 @@ lint: ## format, clippy, rustdoc; warnings are errors
 sweep: ## graded tests on many seeds, on all cores: make sweep RUNS=1000 ONLY=3A
 	cargo run -q --release -p grade -- sweep --runs $(RUNS) $(ONLY)
 
+soak: ## 100,000 runs of all there is: the graded tests, torture, scripted histories (on two cores half an hour)
+	cargo run -q --release -p grade -- sweep --runs 2500 3A 3B 3C 3D
+	cargo run -q --release -p grade -- sweep --runs 450 4A 4B
+	cargo run -q --release -p grade -- sweep --runs 1000 torture
+
 doctor: ## is this machine fit: toolchain, cores, memory, speed, do runs repeat
 	cargo run -q -p grade -- doctor
 
@@ -115,4 +120,4 @@ passes: ## the lines of tests that pass, as the book shows them
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep doctor mutants search others compare second-opinion explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests pictures figure16 experiments passes ci
+.PHONY: help $(PARTS) test lint sweep soak doctor mutants search others compare second-opinion explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests pictures figure16 experiments passes ci
