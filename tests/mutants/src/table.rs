@@ -101,7 +101,7 @@ const KINDS: [&str; 7] =
 pub(crate) fn markdown(rows: &[(&Mutant, &Outcome)], runs: u64) -> String {
     let mut text = format!(
         "# Wrong servers and right ones\n\n\
-         Made by `make mutants RUNS={runs}`; do not edit. A wrong server is caught if a test fails on some of its \
+         Made by `make mutants`; do not edit. A wrong server is caught if a test fails on some of its \
          first {runs} seeds. *Seeds* is after how many that is, each test being run on its first, then each on its \
          second; *seconds* is how long the runs took until then, one after the other, and *virtual* the same on \
          the clock of the simulation, which is equal on every machine. Where no graded test fails, torture is tried. *Go* is how often \
