@@ -329,7 +329,6 @@ fn is_chosen(mutant: &Mutant, options: &Options) -> bool {
     options.only.is_empty() || options.only.iter().any(wanted)
 }
 
-/// Applies every patch, in memory.
 fn write(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
 }

@@ -4,9 +4,9 @@
 //!  graded tests, SHARES seeds each: all are run, whether some fail or not
 //!     └ none failed: twice as many, up to those asked for; each test ends at its first failure
 //!         └ none failed: torture and scripted histories, likewise
+//! ```
 //!
 //! A right one is given all seeds of both at once.
-//! ```
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -69,7 +69,9 @@ impl Sources {
 
     /// Equal keys, equal results: of graded tests, or of these and `torture`.
     pub(crate) fn key(&self, mutant: &Mutant, torture: bool) -> String {
-        self.key_of(mutant, |path| decides(path, mutant.lab) || (torture && is_in(path, &TORTURE)))
+        self.key_of(mutant, |path| {
+            decides(path, mutant.lab) || (torture && is_in(path, &TORTURE) && is_built(path))
+        })
     }
 
     /// Equal keys, equal recordings of runs that fail: how they are explained and drawn has no part in it.
@@ -154,9 +156,13 @@ fn is_in(path: &str, places: &[&str]) -> bool {
 
 /// Does this file have a part in what the graded tests of this lab do?
 fn decides(path: &str, lab: Lab) -> bool {
-    if is_in(path, &ASIDE) || is_in(path, &TORTURE) || (lab == Lab::Raft && is_in(path, &LAB_4)) {
-        return false;
-    }
+    let elsewhere =
+        is_in(path, &ASIDE) || is_in(path, &TORTURE) || (lab == Lab::Raft && is_in(path, &LAB_4));
+    is_built(path) && !elsewhere
+}
+
+/// Is it part of a build of the graded tests? What describes it is not.
+fn is_built(path: &str) -> bool {
     let not_built = path.contains("/examples/") || path.contains("/benches/");
     let tests_of_others = path.contains("/tests/") && !path.starts_with("tests/");
     let kind = Path::new(path).extension().is_some_and(|kind| kind != "md" && kind != "txt");
@@ -192,6 +198,7 @@ mod tests {
         assert_eq!(both("tests/tests/lab/kvraft_4A.rs"), (false, true));
         assert_eq!(both("raft/tests/unit.rs"), (false, false));
         assert_eq!(both("tests/tests/lab/tester_kv.rs"), (false, false));
+        assert!(!is_built("tests/tester/src/torture/events.md"));
         assert_eq!(both("tests/mutants/src/main.rs"), (false, false));
         assert_eq!(both("tests/tester/src/torture/storm.rs"), (false, false));
         assert_eq!(both("tests/tester/src/search/walk.rs"), (false, false));

@@ -473,7 +473,7 @@ fn who_led_before_is_the_only_one_that_can_win() {
 
 /// A follower has acknowledged entries that follow a snapshot, and knows of no commit, when the snapshot
 /// arrives: they stay (Raft 7: what follows the last included entry is retained). If they do not, the
-/// leader has committed what only itself has.
+/// leader has committed what it alone has.
 #[test]
 fn a_snapshot_takes_away_no_entry_that_follows_it() {
     history("a snapshot that newer entries overtook").snapshots().run(|cluster| {
