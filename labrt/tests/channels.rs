@@ -275,3 +275,147 @@ fn a_tap_ends_whoever_has_a_message_in_hand() {
         }
     });
 }
+
+#[test]
+fn a_select_that_sends_meets_a_receiver_that_comes_later() {
+    for_many_seeds(|| {
+        let (send, receive) = bounded(0);
+        let sender = thread::spawn(move || select! { send(send, 7) -> result => result.unwrap() });
+        sleep(MS); // it waits by now
+        assert_eq!(receive.recv(), Ok(7));
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_select_that_sends_meets_one_that_does_not_wait() {
+    for_many_seeds(|| {
+        let (send, receive) = bounded(0);
+        let (_stop, stopped) = bounded::<()>(0);
+        let sender = thread::spawn(move || {
+            select! {
+                send(send, 7) -> result => result.unwrap(),
+                recv(stopped) -> _ => unreachable!("nobody stops it"),
+            }
+        });
+        sleep(MS);
+        assert_eq!(receive.try_recv(), Ok(7));
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn two_selects_meet() {
+    for_many_seeds(|| {
+        let (send, receive) = bounded(0);
+        let sender = thread::spawn(move || select! { send(send, 7) -> result => result.unwrap() });
+        let received = select! { recv(receive) -> message => message };
+        assert_eq!(received, Ok(7));
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_message_that_nobody_took_comes_back_when_the_last_receiver_is_dropped() {
+    for_many_seeds(|| {
+        let (send, receive) = bounded(0);
+        let sender = thread::spawn(move || send.send(7));
+        sleep(MS);
+        drop(receive);
+        assert_eq!(sender.join().unwrap(), Err(labrt::channel::SendError(7)));
+    });
+}
+
+#[test]
+fn each_receiver_that_waits_can_be_sent_to_at_once() {
+    for_many_seeds(|| {
+        let (send, receive) = bounded(0);
+        let receivers: Vec<_> = (0..2)
+            .map(|_| {
+                let receive = receive.clone();
+                thread::spawn(move || receive.recv())
+            })
+            .collect();
+        sleep(MS);
+        assert_eq!((send.try_send(1), send.try_send(2)), (Ok(()), Ok(())));
+        assert_eq!(send.try_send(3), Err(TrySendError::Full(3)));
+        let mut received: Vec<_> =
+            receivers.into_iter().map(|r| r.join().unwrap().unwrap()).collect();
+        received.sort_unstable();
+        assert_eq!(received, [1, 2]);
+    });
+}
+
+#[test]
+fn a_channel_without_room_is_empty_and_full() {
+    for_many_seeds(|| {
+        let (send, receive) = bounded(0);
+        let other = send.clone();
+        let sender = thread::spawn(move || other.send(7));
+        sleep(MS);
+        assert_eq!((receive.len(), send.len()), (0, 0));
+        assert!(receive.is_empty() && send.is_empty() && send.is_full());
+        assert_eq!(receive.recv(), Ok(7));
+        sender.join().unwrap().unwrap();
+    });
+}
+
+/// The other task starts again when its partner dies between the meeting and the message.
+#[test]
+fn a_partner_that_is_killed_while_it_makes_the_message_leaves_the_other_waiting() {
+    for_many_seeds(|| {
+        let (send, receive) = bounded(0);
+        let node = Node::new("sender");
+        let from_node = send.clone();
+        node.spawn(move || {
+            let slow = || {
+                sleep(10 * MS);
+                1
+            };
+            select! { send(from_node, slow()) -> result => result.unwrap() }
+        });
+        let receiver = thread::spawn(move || receive.recv());
+        sleep(5 * MS);
+        node.kill();
+        send.send(2).unwrap();
+        assert_eq!(receiver.join().unwrap(), Ok(2));
+    });
+}
+
+/// A receiver that is killed before it ran has taken nothing: the message goes to the next one.
+#[test]
+fn a_message_is_not_lost_with_a_receiver_that_never_ran() {
+    for_many_seeds(|| {
+        let (send, receive) = bounded(0);
+        let (killed, lives) = (Node::new("killed"), Node::new("lives"));
+        let first = receive.clone();
+        killed.spawn(move || {
+            let _ = first.recv();
+        });
+        sleep(MS);
+        let sender = thread::spawn(move || send.send(7));
+        thread::yield_now();
+        killed.kill();
+        let second = thread::spawn(move || lives.run(|| receive.recv_timeout(10 * MS)).unwrap());
+        let received = second.join().unwrap();
+        // Either the first had it before it died, or the second has it.
+        assert!(sender.join().unwrap().is_ok());
+        assert!(
+            received == Ok(7) || received == Err(RecvTimeoutError::Disconnected),
+            "{received:?}"
+        );
+    });
+}
+
+/// As `crossbeam_channel::tick`.
+#[test]
+fn after_a_late_beat_a_ticker_waits_a_whole_period() {
+    for_many_seeds(|| {
+        let ticker = tick(10 * MS);
+        sleep(35 * MS);
+        let late = Instant::now();
+        ticker.recv().unwrap();
+        ticker.recv().unwrap();
+        assert!(late.elapsed() >= 10 * MS, "{:?}", late.elapsed());
+    });
+}

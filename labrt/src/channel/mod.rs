@@ -2,6 +2,7 @@
 
 mod error;
 mod queue;
+mod rendezvous;
 mod select;
 mod tap;
 
@@ -26,6 +27,7 @@ use crate::real;
 use crate::task::{self, Woken, park};
 use crate::time::Instant;
 use queue::Queue;
+use rendezvous::{Rendezvous, Side};
 
 /// A channel that holds any number of messages: sending never blocks.
 pub fn unbounded<T: 'static>() -> (Sender<T>, Receiver<T>) {
@@ -48,7 +50,8 @@ pub fn after(delay: Duration) -> Receiver<Instant> {
     timer(Instant::now() + delay, None)
 }
 
-/// A receiver that gets the time every `period`; beats that nobody takes in time are left out.
+/// A receiver that gets the time every `period`. Beats that nobody takes in time are left out: after a
+/// late one, the next comes a `period` later.
 ///
 /// # Panics
 ///
@@ -76,6 +79,11 @@ fn ends<T: 'static>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
         };
         return (Sender { target: Target::Real(send) }, Receiver { source: Source::Real(receive) });
     }
+    if capacity == Some(0) {
+        let meeting = Arc::new(Rendezvous::new(tap::of()));
+        let target = Target::Rendezvous(Arc::clone(&meeting));
+        return (Sender { target }, Receiver { source: Source::Rendezvous(meeting) });
+    }
     let queue = Arc::new(Queue::new(capacity, tap::of()));
     (Sender { target: Target::Queue(queue.clone()) }, Receiver { source: Source::Queue(queue) })
 }
@@ -93,6 +101,7 @@ pub struct Receiver<T> {
 /// Where messages go.
 enum Target<T> {
     Queue(Arc<Queue<T>>),
+    Rendezvous(Arc<Rendezvous<T>>),
     /// In the real engine.
     Real(crossbeam_channel::Sender<T>),
 }
@@ -100,6 +109,7 @@ enum Target<T> {
 /// Where messages come from.
 enum Source<T> {
     Queue(Arc<Queue<T>>),
+    Rendezvous(Arc<Rendezvous<T>>),
     /// In the real engine.
     Real(crossbeam_channel::Receiver<T>),
     Timer(Arc<dyn Clocked<T>>),
@@ -123,7 +133,7 @@ impl Clocked<Instant> for Timer {
         let now = Instant::now();
         let mut due = self.due.lock();
         let at = due.filter(|at| *at <= now)?;
-        *due = self.period.map(|period| (at + period).max(now));
+        *due = self.period.map(|period| at.max(now) + period);
         Some(at)
     }
 
@@ -158,6 +168,7 @@ impl<T> Sender<T> {
     fn try_put(&self, message: T) -> Result<(), TrySendError<T>> {
         match &self.target {
             Target::Queue(queue) => queue.try_put(message),
+            Target::Rendezvous(channel) => channel.try_send(message),
             Target::Real(send) => send.try_send(message).map_err(|e| match e {
                 crossbeam_channel::TrySendError::Full(message) => TrySendError::Full(message),
                 crossbeam_channel::TrySendError::Disconnected(message) => {
@@ -185,9 +196,7 @@ impl<T> Sender<T> {
     ) -> Result<(), SendTimeoutError<T>> {
         task::preemption_point();
         let queue = match &self.target {
-            Target::Queue(queue) if queue.capacity() == Some(0) => {
-                return hand_over(queue, message, deadline, location);
-            }
+            Target::Rendezvous(channel) => return channel.send(message, deadline, location),
             Target::Queue(queue) => queue,
             Target::Real(sender) => {
                 let sent = real::send(sender, message, deadline.map(Instant::to_wall));
@@ -221,6 +230,7 @@ impl<T> Sender<T> {
     pub fn len(&self) -> usize {
         match &self.target {
             Target::Queue(queue) => queue.len(),
+            Target::Rendezvous(_) => 0,
             Target::Real(send) => send.len(),
         }
     }
@@ -239,6 +249,7 @@ impl<T> Sender<T> {
     pub fn capacity(&self) -> Option<usize> {
         match &self.target {
             Target::Queue(queue) => queue.capacity(),
+            Target::Rendezvous(_) => Some(0),
             Target::Real(send) => send.capacity(),
         }
     }
@@ -247,34 +258,10 @@ impl<T> Sender<T> {
     pub fn same_channel(&self, other: &Sender<T>) -> bool {
         match (&self.target, &other.target) {
             (Target::Queue(a), Target::Queue(b)) => Arc::ptr_eq(a, b),
+            (Target::Rendezvous(a), Target::Rendezvous(b)) => Arc::ptr_eq(a, b),
             (Target::Real(a), Target::Real(b)) => a.same_channel(b),
             _ => false,
         }
-    }
-}
-
-/// Sends on a channel without room of its own: waits until a receiver has the message.
-fn hand_over<T>(
-    queue: &Queue<T>,
-    message: T,
-    deadline: Option<Instant>,
-    location: &'static Location<'static>,
-) -> Result<(), SendTimeoutError<T>> {
-    let number = queue.offer(message).map_err(SendTimeoutError::Disconnected)?;
-    let offer = Offer { queue, number };
-    loop {
-        if !queue.is_offered(number) {
-            return Ok(());
-        }
-        let woken = wait_to_send(queue, "a receiver", deadline, location);
-        let end = match woken {
-            Woken::Notified if queue.is_abandoned() => SendTimeoutError::Disconnected,
-            Woken::Notified => continue,
-            Woken::TimedOut => SendTimeoutError::Timeout,
-            Woken::Refused => SendTimeoutError::Disconnected,
-        };
-        // If a receiver has taken it after all, it is sent.
-        return offer.retract().map_or(Ok(()), |message| Err(end(message)));
     }
 }
 
@@ -286,24 +273,6 @@ fn wait_to_send<T>(
 ) -> Woken {
     let keys = &[queue.send_key()];
     park(&Park { what, keys, deadline: deadline.map(Instant::to_true), location })
-}
-
-/// An offered message; it is taken back if its sender is killed while it waits.
-struct Offer<'a, T> {
-    queue: &'a Queue<T>,
-    number: u64,
-}
-
-impl<T> Offer<'_, T> {
-    fn retract(&self) -> Option<T> {
-        self.queue.retract(self.number)
-    }
-}
-
-impl<T> Drop for Offer<'_, T> {
-    fn drop(&mut self) {
-        drop(self.retract());
-    }
 }
 
 impl<T> Receiver<T> {
@@ -326,7 +295,7 @@ impl<T> Receiver<T> {
     #[track_caller]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         task::preemption_point();
-        self.try_take()
+        self.try_take(Location::caller())
     }
 
     /// Blocks for at most `timeout`.
@@ -362,9 +331,12 @@ impl<T> Receiver<T> {
                 crossbeam_channel::RecvTimeoutError::Disconnected => RecvTimeoutError::Disconnected,
             });
         }
+        if let Source::Rendezvous(channel) = &self.source {
+            return channel.recv(deadline, location);
+        }
         let mut late = false;
         loop {
-            match self.try_take() {
+            match self.try_take(location) {
                 Ok(message) => return Ok(message),
                 Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
                 Err(TryRecvError::Empty) if late => return Err(RecvTimeoutError::Timeout),
@@ -389,9 +361,10 @@ impl<T> Receiver<T> {
         park(&Park { what, keys: key.as_slice(), deadline, location })
     }
 
-    fn try_take(&self) -> Result<T, TryRecvError> {
+    fn try_take(&self, location: &'static Location<'static>) -> Result<T, TryRecvError> {
         match &self.source {
             Source::Queue(queue) => queue.take_and_tell(),
+            Source::Rendezvous(channel) => channel.try_recv(location),
             Source::Real(receive) => receive.try_recv().map_err(|e| match e {
                 crossbeam_channel::TryRecvError::Empty => TryRecvError::Empty,
                 crossbeam_channel::TryRecvError::Disconnected => TryRecvError::Disconnected,
@@ -405,7 +378,7 @@ impl<T> Receiver<T> {
     fn due(&self) -> Option<Instant> {
         match &self.source {
             Source::Timer(timer) => timer.due(),
-            Source::Queue(_) | Source::Real(_) | Source::Never => None,
+            Source::Queue(_) | Source::Rendezvous(_) | Source::Real(_) | Source::Never => None,
         }
     }
 
@@ -413,7 +386,7 @@ impl<T> Receiver<T> {
     fn key(&self) -> Option<Key> {
         match &self.source {
             Source::Queue(queue) => Some(queue.receive_key()),
-            Source::Real(_) | Source::Timer(_) | Source::Never => None,
+            Source::Rendezvous(_) | Source::Real(_) | Source::Timer(_) | Source::Never => None,
         }
     }
 
@@ -435,7 +408,7 @@ impl<T> Receiver<T> {
             Source::Timer(timer) => {
                 usize::from(timer.due().is_some_and(|due| due <= Instant::now()))
             }
-            Source::Never => 0,
+            Source::Rendezvous(_) | Source::Never => 0,
         }
     }
 
@@ -515,6 +488,10 @@ impl<T> Clone for Sender<T> {
                 queue.add_sender();
                 Target::Queue(queue.clone())
             }
+            Target::Rendezvous(channel) => {
+                channel.add_end(Side::Sending);
+                Target::Rendezvous(channel.clone())
+            }
             Target::Real(send) => Target::Real(send.clone()),
         };
         Sender { target }
@@ -523,8 +500,10 @@ impl<T> Clone for Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        if let Target::Queue(queue) = &self.target {
-            queue.drop_sender();
+        match &self.target {
+            Target::Queue(queue) => queue.drop_sender(),
+            Target::Rendezvous(channel) => channel.drop_end(Side::Sending),
+            Target::Real(_) => {}
         }
     }
 }
@@ -536,6 +515,10 @@ impl<T> Clone for Receiver<T> {
                 queue.add_receiver();
                 Source::Queue(queue.clone())
             }
+            Source::Rendezvous(channel) => {
+                channel.add_end(Side::Receiving);
+                Source::Rendezvous(channel.clone())
+            }
             Source::Real(receive) => Source::Real(receive.clone()),
             Source::Timer(timer) => Source::Timer(timer.clone()),
             Source::Never => Source::Never,
@@ -546,8 +529,10 @@ impl<T> Clone for Receiver<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        if let Source::Queue(queue) = &self.source {
-            queue.drop_receiver();
+        match &self.source {
+            Source::Queue(queue) => queue.drop_receiver(),
+            Source::Rendezvous(channel) => channel.drop_end(Side::Receiving),
+            Source::Real(_) | Source::Timer(_) | Source::Never => {}
         }
     }
 }

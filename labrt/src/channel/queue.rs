@@ -1,4 +1,4 @@
-//! The queue behind a channel. Its lock is a plain one, never held while a task waits.
+//! The queue behind a channel that has room. Its lock is a plain one, never held while a task waits.
 
 use std::collections::VecDeque;
 
@@ -19,16 +19,14 @@ pub(super) struct Queue<T> {
 }
 
 struct State<T> {
-    messages: VecDeque<(u64, T)>,
-    /// Numbers messages, so that a sender can take its own back.
-    sent: u64,
+    messages: VecDeque<T>,
     senders: usize,
     receivers: usize,
 }
 
 impl<T> Queue<T> {
     pub(super) fn new(capacity: Option<usize>, tap: Option<Tap<T>>) -> Self {
-        let state = State { messages: VecDeque::new(), sent: 0, senders: 1, receivers: 1 };
+        let state = State { messages: VecDeque::new(), senders: 1, receivers: 1 };
         let live = Live::new();
         live.note();
         Queue { capacity, state: Mutex::new(state), tap, _live: live }
@@ -54,7 +52,7 @@ impl<T> Queue<T> {
     fn try_take(&self) -> Result<T, TryRecvError> {
         let mut state = self.state.lock();
         match state.messages.pop_front() {
-            Some((_, message)) => {
+            Some(message) => {
                 drop(state);
                 self.wake_senders();
                 Ok(message)
@@ -64,7 +62,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Puts a message in if there is room; with capacity 0, if a receiver waits for it.
+    /// Puts a message in if there is room.
     pub(super) fn try_put(&self, message: T) -> Result<(), TrySendError<T>> {
         let mut state = self.state.lock();
         if state.receivers == 0 {
@@ -73,34 +71,10 @@ impl<T> Queue<T> {
         if !self.has_room(&state) {
             return Err(TrySendError::Full(message));
         }
-        state.push(message);
+        state.messages.push_back(message);
         drop(state);
         self.wake_receiver();
         Ok(())
-    }
-
-    /// Puts a message in whether or not there is room. Returns its number.
-    pub(super) fn offer(&self, message: T) -> Result<u64, T> {
-        let mut state = self.state.lock();
-        if state.receivers == 0 {
-            return Err(message);
-        }
-        let number = state.push(message);
-        drop(state);
-        self.wake_receiver();
-        Ok(number)
-    }
-
-    /// Is the message with this number still there?
-    pub(super) fn is_offered(&self, number: u64) -> bool {
-        self.state.lock().messages.iter().any(|(other, _)| *other == number)
-    }
-
-    /// Takes an offered message back, if no receiver has it.
-    pub(super) fn retract(&self, number: u64) -> Option<T> {
-        let mut state = self.state.lock();
-        let place = state.messages.iter().position(|(other, _)| *other == number)?;
-        state.messages.remove(place).map(|(_, message)| message)
     }
 
     pub(super) fn can_take(&self) -> bool {
@@ -113,19 +87,8 @@ impl<T> Queue<T> {
         state.receivers == 0 || self.has_room(&state)
     }
 
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.state.lock().receivers == 0
-    }
-
     fn has_room(&self, state: &State<T>) -> bool {
-        match self.capacity {
-            None => true,
-            Some(0) => {
-                let receiving = self.receive_key();
-                kernel::with(|kernel| kernel.waiting(receiving)) > state.messages.len()
-            }
-            Some(capacity) => state.messages.len() < capacity,
-        }
+        self.capacity.is_none_or(|capacity| state.messages.len() < capacity)
     }
 
     pub(super) fn add_sender(&self) {
@@ -171,25 +134,11 @@ impl<T> Queue<T> {
         kernel::with(|kernel| kernel.wake_one(key));
     }
 
-    /// There is room, or an offered message is gone.
+    /// There is room.
     pub(super) fn wake_senders(&self) {
-        let key = self.send_key();
-        match self.capacity {
-            None => {}
-            Some(0) => {
-                kernel::with(|kernel| kernel.wake_all(key));
-            }
-            Some(_) => {
-                kernel::with(|kernel| kernel.wake_one(key));
-            }
+        if self.capacity.is_some() {
+            let key = self.send_key();
+            kernel::with(|kernel| kernel.wake_one(key));
         }
-    }
-}
-
-impl<T> State<T> {
-    fn push(&mut self, message: T) -> u64 {
-        self.sent += 1;
-        self.messages.push_back((self.sent, message));
-        self.sent
     }
 }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt as _;
 
+use super::rendezvous::{Claim, Side};
 use super::{
     Receiver, RecvError, SelectTimeoutError, SendError, Sender, Source, Target, TrySelectError,
 };
@@ -37,12 +39,23 @@ trait Arm {
     fn due(&self) -> Option<Instant>;
     /// This task was woken for it, perhaps, and does something else: somebody else may want it.
     fn pass_on(&self);
+    /// In a simulation, on a channel of capacity 0: waits with this claim, as its operation `arm`. Says
+    /// whether it is such a channel.
+    fn register(&self, claim: &Arc<Claim>, arm: usize) -> bool;
+    /// Waits no longer. What was claimed of the operation `arm` is going to be completed.
+    fn unregister(&self, claim: &Arc<Claim>, arm: Option<usize>);
+    /// This is what is going to be completed: a partner that waits must not go away. Says whether there
+    /// is one.
+    fn begin(&self, claim: &Arc<Claim>) -> bool;
+    /// What was begun, or claimed, is not completed.
+    fn give_up(&self, claim: &Arc<Claim>);
 }
 
 impl<T> Arm for Receiver<T> {
     fn is_ready(&self) -> bool {
         match &self.source {
             Source::Queue(queue) => queue.can_take(),
+            Source::Rendezvous(channel) => channel.is_ready(Side::Receiving),
             Source::Timer(timer) => timer.due().is_some_and(|due| due <= Instant::now()),
             // Among the real ones `crossbeam` selects.
             Source::Real(_) | Source::Never => false,
@@ -71,12 +84,36 @@ impl<T> Arm for Receiver<T> {
             queue.wake_receiver();
         }
     }
+
+    fn register(&self, claim: &Arc<Claim>, arm: usize) -> bool {
+        if let Source::Rendezvous(channel) = &self.source {
+            channel.register(Side::Receiving, claim, arm);
+        }
+        matches!(self.source, Source::Rendezvous(_))
+    }
+
+    fn unregister(&self, claim: &Arc<Claim>, arm: Option<usize>) {
+        if let Source::Rendezvous(channel) = &self.source {
+            channel.unregister(Side::Receiving, claim, arm);
+        }
+    }
+
+    fn begin(&self, claim: &Arc<Claim>) -> bool {
+        matches!(&self.source, Source::Rendezvous(channel) if channel.begin(Side::Receiving, claim))
+    }
+
+    fn give_up(&self, claim: &Arc<Claim>) {
+        if let Source::Rendezvous(channel) = &self.source {
+            channel.give_up(Side::Receiving, claim);
+        }
+    }
 }
 
 impl<T> Arm for Sender<T> {
     fn is_ready(&self) -> bool {
         match &self.target {
             Target::Queue(queue) => queue.can_put(),
+            Target::Rendezvous(channel) => channel.is_ready(Side::Sending),
             Target::Real(_) => false, // `crossbeam` selects among these
         }
     }
@@ -84,7 +121,7 @@ impl<T> Arm for Sender<T> {
     fn wait_key(&self) -> Option<Key> {
         match &self.target {
             Target::Queue(queue) => Some(queue.send_key()),
-            Target::Real(_) => None,
+            Target::Rendezvous(_) | Target::Real(_) => None,
         }
     }
 
@@ -104,6 +141,29 @@ impl<T> Arm for Sender<T> {
             && queue.can_put()
         {
             queue.wake_senders();
+        }
+    }
+
+    fn register(&self, claim: &Arc<Claim>, arm: usize) -> bool {
+        if let Target::Rendezvous(channel) = &self.target {
+            channel.register(Side::Sending, claim, arm);
+        }
+        matches!(self.target, Target::Rendezvous(_))
+    }
+
+    fn unregister(&self, claim: &Arc<Claim>, arm: Option<usize>) {
+        if let Target::Rendezvous(channel) = &self.target {
+            channel.unregister(Side::Sending, claim, arm);
+        }
+    }
+
+    fn begin(&self, claim: &Arc<Claim>) -> bool {
+        matches!(&self.target, Target::Rendezvous(channel) if channel.begin(Side::Sending, claim))
+    }
+
+    fn give_up(&self, claim: &Arc<Claim>) {
+        if let Target::Rendezvous(channel) = &self.target {
+            channel.give_up(Side::Sending, claim);
         }
     }
 }
@@ -186,11 +246,16 @@ impl<'a> Select<'a> {
             if late {
                 return None;
             }
-            let keys: Vec<Key> = self.arms.iter().filter_map(|arm| arm.wait_key()).collect();
+            let mut keys: Vec<Key> = self.arms.iter().filter_map(|arm| arm.wait_key()).collect();
+            let waiting = Waiting::new(&self.arms, &mut keys);
             let due = self.arms.iter().filter_map(|arm| arm.due()).chain(deadline).min();
             let what = "one of several channel operations";
             let until = due.map(Instant::to_true);
-            match park(&Park { what, keys: &keys, deadline: until, location }) {
+            let woken = park(&Park { what, keys: &keys, deadline: until, location });
+            if let Some((index, claim)) = waiting.claimed() {
+                return Some(self.chosen(index, Some(claim)));
+            }
+            match woken {
                 Woken::Notified => {}
                 Woken::TimedOut => late = deadline.is_some_and(|limit| limit <= Instant::now()),
                 Woken::Refused => return None,
@@ -212,7 +277,7 @@ impl<'a> Select<'a> {
             });
             if let Some(chosen) = chosen {
                 let index = added[chosen.index()];
-                return Some(SelectedOperation { index, real: Some(chosen) });
+                return Some(SelectedOperation { index, real: Some(chosen), begun: None });
             }
             if std::thread::panicking() || deadline.is_some_and(|limit| limit <= Instant::now()) {
                 return self.ready();
@@ -227,12 +292,63 @@ impl<'a> Select<'a> {
             1 => ready[0],
             n => ready[choose(n)],
         };
+        let claim = Claim::new();
+        let begun = self.arms[index].begin(&claim);
+        Some(self.chosen(index, begun.then_some(claim)))
+    }
+
+    /// The operation with this index goes ahead; another task may want what this one was woken for.
+    fn chosen(&self, index: usize, claim: Option<Arc<Claim>>) -> SelectedOperation<'_> {
         for (other, arm) in self.arms.iter().enumerate() {
             if other != index {
                 arm.pass_on();
             }
         }
-        Some(SelectedOperation { index, real: None })
+        let begun = claim.map(|claim| Begun { arm: self.arms[index], claim });
+        SelectedOperation { index, real: None, begun }
+    }
+}
+
+/// The operations of a `select!` wait on the channels of capacity 0, until this is dropped.
+struct Waiting<'s, 'a> {
+    arms: &'s [&'a dyn Arm],
+    claim: Option<Arc<Claim>>,
+}
+
+impl<'s, 'a> Waiting<'s, 'a> {
+    /// Adds the key to wait on if there is such a channel.
+    fn new(arms: &'s [&'a dyn Arm], keys: &mut Vec<Key>) -> Self {
+        let claim = Claim::new();
+        let mut is_needed = false;
+        for (index, arm) in arms.iter().enumerate() {
+            is_needed |= arm.register(&claim, index);
+        }
+        if is_needed {
+            keys.push(claim.key());
+        }
+        Waiting { arms, claim: is_needed.then_some(claim) }
+    }
+
+    /// The operation that has met its partner meanwhile; it must be completed.
+    fn claimed(mut self) -> Option<(usize, Arc<Claim>)> {
+        let index = self.claim.as_ref()?.claimed()?;
+        let claim = self.claim.take()?;
+        unregister(self.arms, &claim, Some(index));
+        Some((index, claim))
+    }
+}
+
+impl Drop for Waiting<'_, '_> {
+    fn drop(&mut self) {
+        if let Some(claim) = &self.claim {
+            unregister(self.arms, claim, None);
+        }
+    }
+}
+
+fn unregister(arms: &[&dyn Arm], claim: &Arc<Claim>, arm: Option<usize>) {
+    for other in arms {
+        other.unregister(claim, arm);
     }
 }
 
@@ -258,6 +374,26 @@ pub struct SelectedOperation<'s> {
     index: usize,
     /// In the real engine: what has been selected and must be completed.
     real: Option<crossbeam_channel::SelectedOperation<'s>>,
+    /// In a simulation: the partner on a channel of capacity 0.
+    begun: Option<Begun<'s>>,
+}
+
+/// Two tasks have met on a channel of capacity 0, and the message is still to be handed over.
+struct Begun<'s> {
+    arm: &'s dyn Arm,
+    claim: Arc<Claim>,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.arm.give_up(&self.claim);
+    }
+}
+
+impl fmt::Debug for Begun<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Begun { .. }")
+    }
 }
 
 impl SelectedOperation<'_> {
@@ -276,7 +412,13 @@ impl SelectedOperation<'_> {
         if let (Some(chosen), Source::Real(receive)) = (self.real, &receiver.source) {
             return chosen.recv(receive).map_err(|_| RecvError);
         }
-        match receiver.try_take() {
+        let location = Location::caller();
+        if let (Some(begun), Source::Rendezvous(channel)) = (&self.begun, &receiver.source) {
+            // If the partner is killed first, this waits for another one.
+            let message = channel.complete_recv(&begun.claim, location);
+            return message.map_or_else(|| receiver.recv(), Ok);
+        }
+        match receiver.try_take(location) {
             Ok(message) => Ok(message),
             Err(super::TryRecvError::Disconnected) => Err(RecvError),
             // Not completed at once, so that somebody else has the message.
@@ -293,6 +435,10 @@ impl SelectedOperation<'_> {
     pub fn send<T>(self, sender: &Sender<T>, message: T) -> Result<(), SendError<T>> {
         if let (Some(chosen), Target::Real(send)) = (self.real, &sender.target) {
             return chosen.send(send, message).map_err(|e| SendError(e.0));
+        }
+        if let (Some(begun), Target::Rendezvous(channel)) = (&self.begun, &sender.target) {
+            // If the partner is killed first, this waits for another one.
+            return channel.complete_send(&begun.claim, message).or_else(|back| sender.send(back));
         }
         match sender.try_put(message) {
             Ok(()) => Ok(()),

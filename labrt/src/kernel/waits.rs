@@ -170,11 +170,6 @@ impl Kernel {
         waiting
     }
 
-    /// How many tasks wait for `key`.
-    pub(crate) fn waiting(&self, key: Key) -> usize {
-        self.waits.count(key)
-    }
-
     pub(super) fn is_waiting(&self, task: TaskRef) -> bool {
         let found = &self.tasks[task.slot as usize];
         found.epoch == task.epoch && found.state == State::Parked
