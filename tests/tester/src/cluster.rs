@@ -128,6 +128,8 @@ struct Shared {
 struct Standing {
     /// A bit for each server.
     running: AtomicU64,
+    /// They were started, and have not been seen to act since.
+    new: AtomicU64,
     believed_down: AtomicU64,
 }
 
@@ -253,6 +255,7 @@ impl Cluster {
         }
         // In any case: what ends a run must end it again when it is repeated.
         inspect::start(&cluster, network, measures, Care::Usual);
+        inspect::hold_to_promises(&cluster, network);
         let watched = cluster.clone();
         let calls = Arc::clone(&cluster.shared.calls);
         let measures = &cluster.shared.measures;
@@ -714,6 +717,7 @@ impl Cluster {
             entry.told.up = true;
         }
         shared.standing.set_runs(server, true);
+        set(&shared.standing.new, server, true);
         self.look(server);
     }
 
@@ -806,6 +810,16 @@ impl Cluster {
         Some((node.clone(), raft.clone(), Arc::clone(persister)))
     }
 
+    /// Was this server started, and not seen to ask or answer anybody since?
+    pub(crate) fn is_new(&self, server: ServerId) -> bool {
+        self.shared.standing.new.load(Ordering::Relaxed) & bit(server) != 0
+    }
+
+    /// It was seen to do so.
+    pub(crate) fn is_new_no_more(&self, server: ServerId) {
+        set(&self.shared.standing.new, server, false);
+    }
+
     pub(crate) fn downgrade(&self) -> WeakCluster {
         WeakCluster(Arc::downgrade(&self.shared))
     }
@@ -813,6 +827,16 @@ impl Cluster {
     /// When this server called others as their leader, from `from` on.
     pub(crate) fn calls_since(&self, server: ServerId, from: Duration) -> Vec<Duration> {
         self.shared.calls.since(server, from)
+    }
+
+    /// Bytes of the requests that one server has sent another so far.
+    pub fn bytes_sent(&self, from: ServerId, to: ServerId) -> u64 {
+        self.shared.calls.bytes(from, to)
+    }
+
+    /// How many snapshots one server has sent another since then.
+    pub fn snapshots_sent(&self, from: ServerId, to: ServerId, since: Duration) -> u64 {
+        self.shared.calls.snapshots(from, to, since)
     }
 
     /// Gives a server a command; `None` if it is down or refuses. What it promises is checked.
@@ -847,12 +871,28 @@ impl Cluster {
         if let Ok(id) = answer {
             tracing::info!(target: log::START, "{server} takes {} as {id}", show(command));
             self.shared.recorder.command(server, id, command);
-            self.checker().tell(|history, _| history.applied.accepted(call, server, id));
+            let shown = self.shown_to_lead(server, id.term);
+            self.checker().tell(|history, now| {
+                history.elections.took((server, id), shown, now)?;
+                history.applied.accepted(call, server, id)
+            });
             Some(id)
         } else {
             self.checker().tell(|history, _| history.applied.refused(call));
             None
         }
+    }
+
+    /// What a server that has just taken a command shows: its term, and whether it may have led this one.
+    /// `None` if it cannot be looked into.
+    fn shown_to_lead(&self, server: ServerId, term: Term) -> Option<(Term, bool)> {
+        let (current, leads) = self.observe_state(server)?;
+        if (current, leads) != (term, false) {
+            return Some((current, leads || current > term));
+        }
+        // Who led it may have given up its office. But it had its own vote.
+        let view = self.observe(server)?.view?;
+        Some((current, view.term != term || view.voted_for == Some(server)))
     }
 
     /// A command that no other is equal to.

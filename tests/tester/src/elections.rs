@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use labrt::time::Duration;
-use raftapi::{ServerId, Term};
+use raftapi::{EntryId, ServerId, Term};
 
 use crate::report::Failure;
 use crate::text::at;
@@ -25,6 +25,8 @@ pub struct Elections {
     /// When anybody was first seen in each term.
     began: BTreeMap<Term, Duration>,
     resigned: Vec<(ServerId, Term, Duration)>,
+    /// Who first returned each term from `start()`.
+    took: BTreeMap<Term, (ServerId, EntryId, Duration)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +56,7 @@ impl Elections {
             servers: vec![Terms::default(); servers],
             began: BTreeMap::new(),
             resigned: Vec::new(),
+            took: BTreeMap::new(),
         }
     }
 
@@ -97,6 +100,11 @@ impl Elections {
             if leader.server != server {
                 return Err(two_leaders(term, leader, server, now));
             }
+            if let Some(&took) = self.took.get(&term)
+                && took.0 != server
+            {
+                return Err(not_its_term(took, &leads_it(server, now)));
+            }
         }
         let terms = &mut self.servers[server.0];
         if incarnation != terms.incarnation {
@@ -120,6 +128,37 @@ impl Elections {
         }
         terms.leads = leads.then_some(term);
         Ok(news)
+    }
+
+    /// `start()` has put a command where this says. At this instant the server showed a term, and whether
+    /// it may have led the one of the command; `None` if it showed nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the server cannot have led that term.
+    pub fn took(
+        &mut self,
+        (server, id): (ServerId, EntryId),
+        shown: Option<(Term, bool)>,
+        now: Duration,
+    ) -> Result<(), Failure> {
+        let took = (server, id, now);
+        match self.leaders.get(&id.term) {
+            Some(leader) if leader.server == server => return Ok(()),
+            Some(leader) => return Err(not_its_term(took, &leads_it(leader.server, leader.since))),
+            None => {}
+        }
+        match shown {
+            Some((term, _)) if term < id.term => {
+                return Err(not_its_term(took, &format!("it was in {term} then")));
+            }
+            Some((_, false)) => {
+                return Err(not_its_term(took, "it did not lead, and had not voted for itself"));
+            }
+            _ => {}
+        }
+        self.took.entry(id.term).or_insert(took);
+        Ok(())
     }
 
     /// The newest term that any server has shown.
@@ -172,6 +211,17 @@ fn two_leaders(term: Term, first: Leader, second: ServerId, now: Duration) -> Fa
             at(now),
         ))
         .look_at("when a vote is granted, which votes are counted, and what is saved before the reply (Figure 2)")
+}
+
+fn leads_it(leader: ServerId, since: Duration) -> String {
+    format!("{leader} leads that term, seen {}", at(since))
+}
+
+fn not_its_term((server, id, when): (ServerId, EntryId, Duration), why: &str) -> Failure {
+    Failure::safety("start() returned a term that the server does not lead")
+        .expected("start() returns the term in which the server took the command, and which it leads (Raft API, 5.3)")
+        .happened(format!("{server} took a command as {id}, {}; {why}", at(when)))
+        .look_at("whether start() looks if it leads, appends, and reads the term that it returns without opening its lock in between")
 }
 
 fn term_went_back(

@@ -31,6 +31,9 @@ pub const COMMIT: Duration = Duration::from_secs(2);
 /// A call and its answer, on average, on a network that loses messages and makes others late.
 const SLOW_ROUND_TRIP: Duration = Duration::from_millis(500);
 
+/// The only server that can win has been elected by then: the others' candidacies may be in its way.
+const ONLY_WINNER: Duration = Duration::from_secs(30);
+
 /// When faults are over for a majority, it has so long to agree on a command: twice as long as anybody
 /// may still wait for an answer from the time of the faults, and an election or two.
 pub const PROGRESS: Duration = Duration::from_secs(30);
@@ -80,6 +83,38 @@ impl Cluster {
             _ => None,
         };
         self.reachable().into_iter().filter_map(leads).max()
+    }
+
+    /// These three are connected and nobody else is; the first has entries that the others lack, and so must
+    /// win. Returns as soon as it leads, before it can tell them of any entry.
+    pub fn expect_the_first_to_win(&self, [first, second, third]: [ServerId; 3]) {
+        let _checking = self.recorder().check(format!("{first} is elected"));
+        let parts = [first, second, third];
+        let rest: Vec<ServerId> = self.servers().filter(|server| !parts.contains(server)).collect();
+        self.disconnect_each(&rest);
+        self.connect_each(&parts);
+        let step = Duration::from_micros(100);
+        let leads = || self.look(first).is_some_and(|(_, leads)| leads);
+        for _ in 0..ONLY_WINNER.as_micros() / step.as_micros() {
+            if leads() {
+                return;
+            }
+            self.sleep(step);
+        }
+        if self.is_as_told() {
+            Failure::liveness("the only server that can win is not elected")
+            .expected(
+                "a server whose log is as up-to-date as those of a majority wins when it stands often \
+                 enough, and the others cannot (Raft 5.4.1, 5.2)",
+            )
+            .happened(format!(
+                "{first}, {second} and {third} were connected for {} s, and {first} has entries that the \
+                 others lack",
+                ONLY_WINNER.as_secs()
+            ))
+            .look_at("to whom a vote is granted, and what resets the election timer")
+            .raise();
+        }
     }
 
     /// Checks that no connected server claims to lead: they must be too few.
@@ -391,6 +426,24 @@ impl Cluster {
             return None;
         }
         Some(taken.unwrap_or_else(|| self.expect_accepted(server)))
+    }
+
+    /// What comes of an attempt in which the leader stays. Under load an election now and then is no error,
+    /// so there are five of them.
+    pub fn in_one_term<T>(&self, what: &str, attempt: fn(&Cluster) -> Option<T>) -> T {
+        for n in 0..5 {
+            if n > 0 {
+                self.sleep(Duration::from_secs(3));
+            }
+            if let Some(found) = attempt(self) {
+                return found;
+            }
+        }
+        Failure::liveness("the term keeps changing")
+            .expected(format!("in one of five attempts the leader stays while {what}"))
+            .happened("each time the term changed")
+            .look_at("heartbeats against election timeouts; what resets the timer")
+            .raise()
     }
 
     /// An index must be the one that the test knows the command must get.

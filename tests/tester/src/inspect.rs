@@ -13,15 +13,17 @@ use labrpc::{NetEvent, NetEventKind, Network};
 use labrt::sim;
 use labrt::time::Duration;
 use parking_lot::Mutex;
-use raftapi::{RaftView, ServerId, Term};
+use raftapi::{RaftView, RoleView, ServerId, Term};
 
 use crate::acks::{Acknowledged, Acks};
 use crate::checker::Measures;
 use crate::cluster::Cluster;
 use crate::disk;
+use crate::following::Following;
 use crate::nemesis::server;
 use crate::report::Failure;
 use crate::views::Views;
+use crate::votes::Votes;
 
 /// What can be seen of a server at one instant.
 pub(crate) struct Sight {
@@ -90,6 +92,94 @@ pub(crate) fn start(cluster: &Cluster, network: &Network, measures: &Arc<Measure
             inspector.message(&cluster, event);
         }
     });
+}
+
+/// Holds the servers of this cluster to what they have told each other: a vote, and that they follow a
+/// leader. What is found ends the run.
+pub(crate) fn hold_to_promises(cluster: &Cluster, network: &Network) {
+    let told = (Votes::new(cluster.len()), Following::new(cluster.len()));
+    let told = Mutex::new(told);
+    let cluster = cluster.downgrade();
+    network.observe(move |event| {
+        if let Some(cluster) = cluster.upgrade() {
+            let outcome = {
+                let (votes, following) = &mut *told.lock();
+                followed(following, &cluster, event).and_then(|()| voted(votes, &cluster, event))
+            };
+            if let Err(failure) = outcome {
+                failure.always().raise()
+            }
+        }
+    });
+}
+
+/// Who follows a leader does not campaign.
+fn followed(
+    following: &mut Following,
+    cluster: &Cluster,
+    event: &NetEvent<'_>,
+) -> Result<(), Failure> {
+    let [Some(from), Some(to)] = [event.from, event.to].map(server) else { return Ok(()) };
+    let state = |server| cluster.observe_state(server);
+    match (event.kind, event.method) {
+        (NetEventKind::RequestSent, "Raft.AppendEntries") => {
+            following.calls(from, event.call, state, event.at);
+        }
+        (NetEventKind::ReplySent, "Raft.AppendEntries") => {
+            following.answers(to, (event.call, from), state, event.at);
+        }
+        (NetEventKind::RequestSent, "Raft.RequestVote") => {
+            if let Some((term, _)) = state(from) {
+                return following.campaigns(from, term, event.at);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A vote of which others were told stays what it is, also across a crash.
+fn voted(votes: &mut Votes, cluster: &Cluster, event: &NetEvent<'_>) -> Result<(), Failure> {
+    let who = match event.kind {
+        NetEventKind::RequestSent => event.from,
+        NetEventKind::RequestDelivered | NetEventKind::ReplySent | NetEventKind::ReplyDiscarded => {
+            event.to
+        }
+        _ => return Ok(()),
+    };
+    let is_vote = event.method == "Raft.RequestVote";
+    let Some(who) = server(who) else { return Ok(()) };
+    let acts = matches!(event.kind, NetEventKind::RequestSent | NetEventKind::ReplySent);
+    let looks = is_vote || (acts && cluster.is_new(who));
+    if !looks {
+        return Ok(());
+    }
+    if event.kind == NetEventKind::ReplyDiscarded {
+        votes.unanswered(who, event.call);
+        return Ok(());
+    }
+    let Some(Sight { incarnation, state, view, .. }) = cluster.observe(who) else {
+        if event.kind == NetEventKind::RequestDelivered {
+            votes.asked_unseen(who, event.call);
+        }
+        return Ok(());
+    };
+    // What contradicts what the server says is not believed.
+    let view = view.filter(|view| (view.term, view.role == RoleView::Leader) == state);
+    let it = (who, incarnation);
+    if acts && let Some(view) = &view {
+        cluster.is_new_no_more(who);
+        votes.acts_on(it, view, event.at)?;
+    }
+    match (event.kind, &view, server(event.from)) {
+        (NetEventKind::RequestDelivered, ..) => votes.asked(it, event.call, view.as_ref()),
+        (NetEventKind::ReplySent, _, Some(from)) if is_vote => {
+            votes.answered(it, (event.call, from), view.as_ref(), event.at)?;
+        }
+        (NetEventKind::RequestSent, Some(view), _) if is_vote => votes.asks(it, view, event.at)?,
+        _ => {}
+    }
+    Ok(())
 }
 
 impl Inspector {

@@ -3,6 +3,7 @@
 //! A leader of a few milliseconds, which a test that samples every half second never meets, is on
 //! record here.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -79,23 +80,41 @@ pub(crate) fn start(
     });
 }
 
-/// When each server called others as their leader: every request but those for votes.
+/// What each server called others for: as their leader, with every request but those for votes; with
+/// snapshots; and how much that was.
 #[derive(Debug)]
 pub(crate) struct Calls {
     times: Mutex<Vec<Vec<Duration>>>,
+    links: Mutex<BTreeMap<(ServerId, ServerId), Sent>>,
+}
+
+/// What one server has sent another.
+#[derive(Debug, Default)]
+struct Sent {
+    /// Bytes of requests.
+    bytes: u64,
+    /// When it sent a snapshot.
+    snapshots: Vec<Duration>,
 }
 
 impl Calls {
     pub(crate) fn new(servers: usize) -> Calls {
-        Calls { times: Mutex::new(vec![Vec::new(); servers]) }
+        Calls { times: Mutex::new(vec![Vec::new(); servers]), links: Mutex::default() }
     }
 
     fn count(&self, event: &NetEvent<'_>) {
-        if event.kind == NetEventKind::RequestSent
-            && event.method != "Raft.RequestVote"
-            && let Some(server) = nemesis::server(event.from)
-        {
-            self.times.lock()[server.0].push(event.at);
+        if event.kind != NetEventKind::RequestSent {
+            return;
+        }
+        let [Some(from), Some(to)] = [event.from, event.to].map(nemesis::server) else { return };
+        if event.method != "Raft.RequestVote" {
+            self.times.lock()[from.0].push(event.at);
+        }
+        let mut links = self.links.lock();
+        let sent = links.entry((from, to)).or_default();
+        sent.bytes += event.bytes as u64;
+        if event.method == "Raft.InstallSnapshot" {
+            sent.snapshots.push(event.at);
         }
     }
 
@@ -103,6 +122,18 @@ impl Calls {
     pub(crate) fn since(&self, server: ServerId, from: Duration) -> Vec<Duration> {
         let times = &self.times.lock()[server.0];
         times[times.partition_point(|time| *time < from)..].to_vec()
+    }
+
+    /// Bytes of the requests that `from` has sent `to`.
+    pub(crate) fn bytes(&self, from: ServerId, to: ServerId) -> u64 {
+        self.links.lock().get(&(from, to)).map_or(0, |sent| sent.bytes)
+    }
+
+    /// How many snapshots `from` has sent `to` since then.
+    pub(crate) fn snapshots(&self, from: ServerId, to: ServerId, since: Duration) -> u64 {
+        let links = self.links.lock();
+        let sent = links.get(&(from, to)).map_or(&[][..], |sent| &sent.snapshots);
+        (sent.len() - sent.partition_point(|time| *time < since)) as u64
     }
 }
 

@@ -188,6 +188,7 @@ fn learned_term_survives(cluster: &Cluster) {
 fn figure_8() {
     Lab::new("3C", "Figure 8", 4).servers(5).run(|cluster| {
         figure_8_by_the_book(cluster);
+        answers_to_an_earlier_leadership(cluster);
 
         let mut dice = cluster.dice("figure 8");
         let mut crashes = 0;
@@ -273,6 +274,79 @@ fn figure_8_by_the_book(cluster: &Cluster) {
     }
     cluster.expect_agreement(5);
 }
+
+/// A leads, B leads and A loses its tail; when A leads again, answers come to what it asked the first time. They
+/// speak of a log that the witness had: it may have another by now, and they count for nothing (Raft 5.3, Figure 2:
+/// reinitialized after election). If they count, A commits what two of five have, and the other three do not know.
+fn answers_to_an_earlier_leadership(cluster: &Cluster) {
+    cluster.connect_all();
+    cluster.expect_agreement(5);
+    let a = cluster.expect_settled_leader();
+    let witness = cluster.after(a, 1);
+    let others = all_but(cluster, &[a, witness]);
+    // The witness has a tail that A will lose. Its answers come seconds late, whatever happens to the link.
+    cluster.delay_replies(witness, a, Some(OVER_ELECTIONS));
+    cluster.partition(|server| usize::from(others.contains(&server)));
+    for _ in 0..8 {
+        cluster.propose(a);
+    }
+    let (_, new) = accepted_by_one_of(cluster, &others, 3);
+    cluster.disconnect(witness);
+    cluster.delay_replies(witness, a, None);
+    cluster.heal();
+    cluster.expect_applied(new, 4);
+    // One entry that A has, and two others lack.
+    let (b, _) = accepted_by_one_of(cluster, &others, 4);
+    let lacking = all_but(cluster, &[a, b, witness])[0];
+    cluster.disconnect(lacking);
+    accepted_by_one_of(cluster, &[a, b], 3);
+    cluster.expect_the_first_to_win([a, witness, lacking]);
+    // The witness gets nothing of what A takes now, and its old answers arrive.
+    cluster.disconnect(witness);
+    for _ in 0..4 {
+        cluster.propose(a);
+        cluster.sleep(OVER_ELECTIONS.max / 4);
+    }
+    cluster.disconnect_each(&[a, lacking]);
+    cluster.connect_each(&all_but(cluster, &[a, lacking]));
+    cluster.expect_agreement(3);
+    cluster.connect_all();
+    cluster.expect_agreement(5);
+}
+
+/// All but these.
+fn all_but(cluster: &Cluster, these: &[ServerId]) -> Vec<ServerId> {
+    cluster.servers().filter(|server| !these.contains(server)).collect()
+}
+
+/// Whoever of these leads takes a command, which so many servers apply. Who it was, and the index.
+fn accepted_by_one_of(
+    cluster: &Cluster,
+    servers: &[ServerId],
+    appliers: usize,
+) -> (ServerId, LogIndex) {
+    let step = Duration::from_millis(5);
+    for _ in 0..PATIENCE.as_millis() / step.as_millis() {
+        let taken = servers.iter().find_map(|&one| Some((one, cluster.propose(one)?.index)));
+        if let Some((leader, index)) = taken
+            && cluster.applied_within(index, appliers, SETTLED)
+        {
+            return (leader, index);
+        }
+        cluster.sleep(step);
+    }
+    cluster.relies_on(false, "a majority without its old leader agrees");
+    unreachable!("that does not return")
+}
+
+/// Messages take half a millisecond at most; so after this a leader's entries are where they can be.
+const SETTLED: Duration = Duration::from_millis(300);
+
+/// Over an election or two; by the end of it all answers that were held back for so long are there.
+const OVER_ELECTIONS: DelayRange = DelayRange::millis(3000, 10_000);
+
+/// Elections included.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// As the original: one pause in ten lasts up to half a second, the others a few milliseconds.
 fn short_or_long_pause(dice: &mut labrt::rand::Rng) -> Duration {

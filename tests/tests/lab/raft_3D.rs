@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use labrpc::{Conditions, DelayRange};
+use labrt::sim;
 use labrt::time::Instant;
 use labtester::cluster::UNRELIABLE;
 use labtester::expect::{AGREEMENT, ELECTION_TIMEOUT};
@@ -65,7 +67,63 @@ fn snapshot_install() {
         snapshot_within_a_stale_tail(cluster);
         slow_service(cluster);
         late_answer_to_a_snapshot(cluster);
+        one_snapshot_at_a_time(cluster);
+        entries_that_follow_a_snapshot(cluster);
     });
+}
+
+/// Snapshots that a leader may send a follower in [`WITHOUT_ANSWER`]: one, and now and then another.
+const SNAPSHOTS: u64 = 3;
+const WITHOUT_ANSWER: Duration = Duration::from_millis(500);
+
+/// A follower needs a snapshot, and its answer takes a second. Meanwhile it is not sent the same again and
+/// again, nor newer ones, although commands and snapshots go on: each may have megabytes (Raft 7).
+fn one_snapshot_at_a_time(cluster: &Cluster) {
+    let sent = cluster.in_one_term("a snapshot is sent", snapshots_without_answer);
+    cluster.expect_at_most(
+        "snapshots to one follower",
+        sent,
+        SNAPSHOTS,
+        &format!(
+            "a leader waits for the answer to a snapshot, here for {}, before it sends the next",
+            span(WITHOUT_ANSWER)
+        ),
+        "what a heartbeat, and what start() sends to a follower while a snapshot is on its way to it",
+    );
+}
+
+/// How many snapshots a follower is sent whose answer is held back. `None` if the leader changed meanwhile,
+/// or sent none.
+fn snapshots_without_answer(cluster: &Cluster) -> Option<u64> {
+    let leader = cluster.expect_settled_leader();
+    let term = cluster.newest_term();
+    let follower = cluster.after(leader, 1);
+    // Not for so long that it campaigns.
+    cluster.disconnect(follower);
+    for _ in 0..MISSED {
+        cluster.start(leader, &cluster.command_of(COMMAND));
+    }
+    agree(cluster, 2);
+    let slow = DelayRange::millis(5, 5);
+    cluster.set_conditions(Conditions { delay: slow, ..Conditions::reliable() });
+    let since = sim::elapsed();
+    cluster.connect(follower);
+    let mut patience = 2 * ELECTION_TIMEOUT;
+    while cluster.snapshots_sent(leader, follower, since) == 0 && !patience.is_zero() {
+        patience = patience.saturating_sub(Duration::from_millis(1));
+        cluster.sleep(Duration::from_millis(1));
+    }
+    let late = DelayRange { min: ELECTION_TIMEOUT, max: ELECTION_TIMEOUT };
+    cluster.delay_replies(follower, leader, Some(late));
+    for _ in 0..50 {
+        cluster.start(leader, &cluster.command_of(COMMAND));
+        cluster.sleep(WITHOUT_ANSWER / 50);
+    }
+    let sent = cluster.snapshots_sent(leader, follower, since);
+    cluster.delay_replies(follower, leader, None);
+    cluster.set_conditions(Conditions::reliable());
+    agree(cluster, 3);
+    (cluster.newest_term() == term && sent > 0).then_some(sent)
 }
 
 /// The snapshot that an old leader is sent ends within what it took in alone. None of that follows
@@ -132,6 +190,43 @@ fn late_answer_to_a_snapshot(cluster: &Cluster) {
         "what an old reply to InstallSnapshot does to nextIndex and matchIndex",
     );
 }
+
+/// A follower has acknowledged entries that follow a snapshot, and knows of no commit, when the snapshot
+/// arrives: they stay (Raft 7: what follows the last included entry is retained). If they do not, the
+/// leader has committed what it alone has.
+fn entries_that_follow_a_snapshot(cluster: &Cluster) {
+    let leader = cluster.expect_settled_leader();
+    let [quick, slow] = [1, 2].map(|steps| cluster.after(leader, steps));
+    cluster.delay_requests(leader, slow, Some(DelayRange::millis(200, 250)));
+    cluster.delay_replies(quick, leader, Some(DelayRange::millis(120, 150)));
+    // These commit, and are in a snapshot, as soon as the quick one's answer arrives.
+    for _ in 0..2 * INTERVAL {
+        cluster.start(leader, &cluster.command_of(COMMAND));
+    }
+    cluster.sleep(Duration::from_millis(60));
+    // And these follow them, to the slow one alone.
+    cluster.disconnect(quick);
+    let mut last = None;
+    for _ in 0..INTERVAL {
+        last = cluster.start(leader, &cluster.command_of(COMMAND));
+    }
+    // Now the snapshot is on its way to the slow one, and after it what makes good any harm.
+    if let Some(last) = last
+        && cluster.applied_within(last.index, 1, Duration::from_secs(2))
+    {
+        cluster.sleep(Duration::from_millis(200));
+    }
+    cluster.disconnect(leader);
+    cluster.connect(quick);
+    agree(cluster, 2);
+    cluster.delay_requests(leader, slow, None);
+    cluster.delay_replies(quick, leader, None);
+    cluster.connect_all();
+    agree(cluster, 3);
+}
+
+/// A service takes a snapshot every so many commands.
+const INTERVAL: usize = 10;
 
 /// The same over a network that loses messages.
 #[test]
