@@ -32,8 +32,8 @@ struct Server {
     /// The term that it leads, the first call that it surely made as its leader, and when it was last
     /// seen to lead.
     leads: Option<(Term, u64, Duration)>,
-    /// When it last answered any leader.
-    answered: Option<Duration>,
+    /// When it last got or answered anything that leaders send, also what nobody waits for any more.
+    busy: Option<Duration>,
     /// When it last surely answered the leader of its own term, who that was, and the term.
     followed: Option<(Term, ServerId, Duration)>,
     /// The newest term in which it asked for votes.
@@ -68,6 +68,11 @@ impl Following {
         };
     }
 
+    /// A server gets something that leaders send, or is done with it.
+    pub fn is_busy(&mut self, server: ServerId, now: Duration) {
+        self.servers[server.0].busy = Some(now);
+    }
+
     /// A server's answer to AppendEntries leaves.
     pub fn answers(
         &mut self,
@@ -78,7 +83,7 @@ impl Following {
     ) {
         let leads = self.servers[leader.0].leads;
         let follower = &mut self.servers[server.0];
-        follower.answered = Some(now);
+        follower.busy = Some(now);
         let Some((term, first, _)) = leads else { return };
         let is_known = follower
             .followed
@@ -91,6 +96,11 @@ impl Following {
         {
             follower.followed = Some((term, leader, now));
         }
+    }
+
+    /// A server asks for votes, and its term is not known. If it asks again, it may have decided long ago.
+    pub fn campaigns_unseen(&mut self, server: ServerId) {
+        self.servers[server.0].followed = None;
     }
 
     /// A server asks for votes, and is in this term now.
@@ -107,7 +117,7 @@ impl Following {
         let it = &mut self.servers[server.0];
         let again = it.campaigned.replace(term) == Some(term);
         let Some((followed, leader, when)) = it.followed else { return Ok(()) };
-        let at_once = it.answered.is_some_and(|when| now < when + DECIDED);
+        let at_once = it.busy.is_some_and(|when| now < when + DECIDED);
         let of_this_term = term == followed || term == followed.next();
         if again || at_once || !of_this_term || now >= when + SHORTEST_TIMEOUT {
             return Ok(());
@@ -171,6 +181,23 @@ mod tests {
     #[test]
     fn who_has_decided_before_it_answered_may_campaign() {
         followed().campaigns(S1, Term(5), ms(1101)).unwrap();
+    }
+
+    #[test]
+    fn who_asks_again_has_decided_before() {
+        let mut following = followed();
+        following.campaigns(S1, Term(5), ms(1101)).unwrap();
+        following.campaigns(S1, Term(5), ms(1121)).unwrap();
+        let mut following = followed();
+        following.campaigns_unseen(S1);
+        following.campaigns(S1, Term(5), ms(1121)).unwrap();
+    }
+
+    #[test]
+    fn who_decides_over_a_second_copy_may_campaign() {
+        let mut following = followed();
+        following.is_busy(S1, ms(1140));
+        following.campaigns(S1, Term(5), ms(1141)).unwrap();
     }
 
     #[test]

@@ -128,10 +128,18 @@ fn followed(
         (NetEventKind::ReplySent, "Raft.AppendEntries") => {
             following.answers(to, (event.call, from), state, event.at);
         }
+        (
+            NetEventKind::RequestDelivered | NetEventKind::ReplySent | NetEventKind::ReplyDiscarded,
+            "Raft.AppendEntries" | "Raft.InstallSnapshot",
+        ) => following.is_busy(to, event.at),
         (NetEventKind::RequestSent, "Raft.RequestVote") => {
-            if let Some((term, _)) = state(from) {
-                return following.campaigns(from, term, event.at);
-            }
+            return match state(from) {
+                Some((term, _)) => following.campaigns(from, term, event.at),
+                None => {
+                    following.campaigns_unseen(from);
+                    Ok(())
+                }
+            };
         }
         _ => {}
     }
