@@ -133,13 +133,10 @@ fn followed(
             "Raft.AppendEntries" | "Raft.InstallSnapshot",
         ) => following.is_busy(to, event.at),
         (NetEventKind::RequestSent, "Raft.RequestVote") => {
-            return match state(from) {
-                Some((term, _)) => following.campaigns(from, term, event.at),
-                None => {
-                    following.campaigns_unseen(from);
-                    Ok(())
-                }
-            };
+            if let Some((term, _)) = state(from) {
+                return following.campaigns(from, term, event.at);
+            }
+            following.campaigns_unseen(from);
         }
         _ => {}
     }
