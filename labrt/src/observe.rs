@@ -5,9 +5,9 @@
 //! at would be another one than the run asked for.
 
 use std::panic::{self, AssertUnwindSafe};
-use std::thread;
 
 use crate::mode::{Mode, mode, set_mode};
+use crate::task;
 
 /// What ends a look that would have to wait.
 struct GaveUp;
@@ -35,7 +35,7 @@ struct GaveUp;
 /// });
 /// ```
 pub fn observe<T>(look: impl FnOnce() -> T) -> Option<T> {
-    if mode() != Mode::Simulated || thread::panicking() {
+    if mode() != Mode::Simulated || task::must_not_block() {
         return None;
     }
     set_mode(Mode::Observing);

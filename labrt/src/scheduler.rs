@@ -1,10 +1,12 @@
 //! The loop that makes a simulation go: it picks who runs next, lets it run to its next wait, and
 //! ends the tasks of nodes that are killed.
 
+use std::io;
+use std::mem;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::backend::{Fiber, Fibers, Signal, Step};
+use crate::backend::{Fiber, Fibers, Job, Signal, Step};
 use crate::kernel::{self, EventFn, Kernel, MAIN_NODE, NodeId, Runnable, State, Trace};
 use crate::sim::{Failure, Report};
 use crate::task;
@@ -53,7 +55,8 @@ impl Scheduler {
     }
 
     fn run_until_main_returns(&mut self) {
-        const MAIN: u32 = 0;
+        /// Its serial number. Its slot is used again if it is abandoned.
+        const MAIN: u64 = 0;
         loop {
             let next = kernel::with(|kernel| {
                 if kernel.has_failed() || kernel.beacon.abandoned.load(Relaxed) {
@@ -69,8 +72,9 @@ impl Scheduler {
                 None => return,
                 Some(Runnable::Event(event)) => self.run_event(event),
                 Some(Runnable::Task(slot)) => {
+                    let serial = kernel::with(|kernel| kernel.task(slot).serial);
                     let step = self.step(slot, Signal::Run);
-                    if slot == MAIN && step == Step::Finished {
+                    if serial == MAIN && step == Step::Finished {
                         return;
                     }
                 }
@@ -90,9 +94,10 @@ impl Scheduler {
         });
         let mut fiber = match (self.tasks[index].take(), job) {
             (Some(fiber), _) => fiber,
-            (None, Some(job)) => {
-                self.fibers.start(job).expect("the system has room for another stack")
-            }
+            (None, Some(job)) => match self.fibers.start(job) {
+                Ok(fiber) => fiber,
+                Err((problem, job)) => return self.cannot_start(slot, &problem, job),
+            },
             (None, None) => unreachable!("a task has a job until it starts, then a fiber"),
         };
         let step = fiber.resume(signal);
@@ -108,6 +113,21 @@ impl Scheduler {
             self.kill(node);
         }
         step
+    }
+
+    /// The system has no stack for this task: the run fails, and what the task would have run is dropped.
+    fn cannot_start(&mut self, slot: u32, problem: &io::Error, job: Job) -> Step {
+        let killed = kernel::with(|kernel| {
+            kernel.fail_no_stack(problem);
+            kernel.remove_task(slot);
+            kernel.end_step()
+        });
+        // No task runs now, so that destructors which would have to wait panic, and say so.
+        drop(panic::catch_unwind(AssertUnwindSafe(|| drop(job))));
+        for node in killed {
+            self.kill(node);
+        }
+        Step::Finished
     }
 
     /// Events run here, on the scheduler's own stack. A panic in one ends the run like any other.
@@ -135,7 +155,7 @@ impl Scheduler {
         let everyone = kernel::with(|kernel| {
             kernel.mark_all_dead();
             let everyone = kernel.live_tasks();
-            for &slot in &everyone {
+            for &(_, slot) in &everyone {
                 kernel.task_mut(slot).unwind_to = Some(0);
             }
             everyone
@@ -154,13 +174,18 @@ impl Scheduler {
 
     /// Makes tasks unwind. One whose destructors wait for a lock tries again after the others, one
     /// of which may hold it; one that never gets it is abandoned.
-    fn unwind(&mut self, mut tasks: Vec<u32>) {
+    ///
+    /// Tasks are given by serial number and slot: destructors may kill other nodes, whose tasks are
+    /// unwound at once, and may be among these.
+    fn unwind(&mut self, mut tasks: Vec<(u64, u32)>) {
         while !tasks.is_empty() {
             let before = tasks.len();
-            tasks.retain(|&slot| self.unwind_one(slot));
+            tasks.retain(|&(serial, slot)| is_alive(serial, slot) && self.unwind_one(slot));
             if tasks.len() == before {
-                for slot in tasks.drain(..) {
-                    self.abandon(slot);
+                for (serial, slot) in tasks.drain(..) {
+                    if is_alive(serial, slot) {
+                        self.abandon(slot);
+                    }
                 }
             }
         }
@@ -190,5 +215,23 @@ impl Scheduler {
             ));
             kernel.remove_task(slot);
         });
+    }
+}
+
+/// Does this task still exist?
+fn is_alive(serial: u64, slot: u32) -> bool {
+    kernel::with(|kernel| {
+        let task = kernel.task(slot);
+        task.serial == serial && task.state != State::Free
+    })
+}
+
+/// If the scheduler itself panics, fibers are left that have not finished: dropping them would unwind
+/// them by force, each in the middle of something.
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        for fiber in mem::take(&mut self.tasks).into_iter().flatten() {
+            fiber.abandon();
+        }
     }
 }

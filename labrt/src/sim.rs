@@ -26,6 +26,8 @@ pub struct Config {
     pub seed: u64,
     /// Virtual time after which the run fails; `None` for no limit.
     pub time_limit: Option<Duration>,
+    /// What to call this run if the whole process has to end, such as the name of a test.
+    pub name: String,
     /// So many tasks may be alive at once. Default: 10,000.
     pub max_tasks: usize,
     /// Address space for each task's stack, in bytes; only what is touched uses memory.
@@ -57,6 +59,7 @@ impl Config {
         Config {
             seed,
             time_limit: None,
+            name: String::new(),
             max_tasks: 10_000,
             stack_size: backend::DEFAULT_STACK_SIZE,
             record: false,
@@ -193,7 +196,7 @@ pub enum FailureKind {
     Stuck,
     /// [`Config::time_limit`] passed.
     TimeLimit,
-    /// More than [`Config::max_tasks`] were alive.
+    /// More than [`Config::max_tasks`] were alive, or more than the system has stacks for.
     TooManyTasks,
 }
 

@@ -154,6 +154,8 @@ pub(crate) fn preemption_point() {
     match kernel::with(Kernel::operation) {
         Ok(false) => {}
         Ok(true) => give_way(),
+        // A panic while this task unwinds would end the process.
+        Err(_) if must_not_block() => {}
         Err(stuck_at) => panic!("{}", Kernel::livelock_message(stuck_at)),
     }
 }
@@ -168,14 +170,17 @@ pub(crate) fn must_not_block() -> bool {
 }
 
 /// A destructor of an unwinding task needs a lock that is taken: the scheduler tries again when the
-/// other killed tasks are gone. Says whether it makes sense to look at the lock again.
+/// other killed tasks are gone. A task that unwinds because it panicked fails the run now, which kills
+/// all of them. Says whether it makes sense to look at the lock again.
 pub(crate) fn wait_while_unwinding() -> bool {
-    let waits = kernel::with(|kernel| match kernel.current_mut() {
-        Some(task) if task.unwind_to.is_some() => {
-            task.state = State::StuckUnwinding;
-            true
+    let waits = kernel::with(|kernel| {
+        if kernel.current_mut().is_some_and(|task| task.unwind_to.is_none()) {
+            kernel.fail_with_last_panic();
         }
-        _ => false,
+        let Some(task) = kernel.current_mut() else { return false };
+        task.unwind_to.get_or_insert(0);
+        task.state = State::StuckUnwinding;
+        true
     });
     if waits {
         backend::suspend();

@@ -1,4 +1,9 @@
 //! Tasks, under std's names: spawn, join, yield.
+//!
+//! A task has a stack of [`Config::stack_size`](crate::sim::Config::stack_size), 256 KiB by default, in the
+//! simulation and on the real engine alike. That is an eighth of a `std` thread's: keep large arrays on the
+//! heap, and recursion shallow. A task that overflows it ends the whole process, with a message that names
+//! the task, the run and its seed.
 
 use std::any::Any;
 use std::fmt;

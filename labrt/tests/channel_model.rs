@@ -297,11 +297,18 @@ struct Channel {
     receivers: usize,
 }
 
+/// How long an operation waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Until {
+    Forever,
+    Millis(u64),
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Thread {
     next: usize,
     /// Waits in the operation `next`, until then if it has a timeout.
-    waits: Option<Option<u64>>,
+    waits: Option<Until>,
     has_send: Vec<bool>,
     has_receive: Vec<bool>,
     done: Vec<Done>,
@@ -352,7 +359,10 @@ impl Model<'_> {
                 self.explore(next);
             }
         }
-        let due = |thread: &Thread| thread.waits.flatten();
+        let due = |thread: &Thread| match thread.waits? {
+            Until::Millis(at) => Some(at),
+            Until::Forever => None,
+        };
         let first = world.threads.iter().filter_map(due).min();
         for id in 0..world.threads.len() {
             let Some(at) = due(&world.threads[id]) else { continue };
@@ -408,10 +418,8 @@ impl Model<'_> {
                 self.complete(&mut world, id, Some(Done::GaveUp));
             } else {
                 world.threads[id].waits = Some(match patience {
-                    Patience::Millis(n) => {
-                        Some(if self.clock == Clock::Real { 0 } else { world.now + n })
-                    }
-                    Patience::Forever | Patience::None => None,
+                    Patience::Millis(n) => Until::Millis(world.now + n),
+                    Patience::Forever | Patience::None => Until::Forever,
                 });
             }
             next.push(world);
@@ -528,7 +536,6 @@ fn drop_end(world: &mut World, id: usize, arm: Arm) {
 
 /// How many programs to try: `CHANNEL_PROGRAMS`, for a longer search.
 fn programs() -> u64 {
-    #[expect(clippy::disallowed_methods, reason = "the test's own setting, read outside any run")]
     let set = std::env::var("CHANNEL_PROGRAMS").ok();
     set.map_or(300, |n| n.parse().expect("CHANNEL_PROGRAMS is a number"))
 }

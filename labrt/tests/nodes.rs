@@ -368,3 +368,58 @@ fn the_tasks_of_a_node_are_known() {
         assert_eq!(node.tasks(), []);
     });
 }
+
+/// A destructor kills another node, whose task is about to be unwound anyway.
+#[test]
+fn a_kill_within_a_kill_ends_each_task_once() {
+    struct Kills(Node);
+    impl Drop for Kills {
+        fn drop(&mut self) {
+            self.0.kill();
+        }
+    }
+    for_many_seeds(|| {
+        let (a, b) = (Node::new("A"), Node::new("B"));
+        let kills = Kills(b.clone());
+        a.spawn(move || {
+            let _kills = kills;
+            sleep(1000 * MS);
+        });
+        let visited = b.clone();
+        a.spawn(move || {
+            let _ = visited.run(|| sleep(1000 * MS));
+        });
+        let lives = Node::new("C");
+        let answer = thread::spawn(move || lives.run(|| 7).ok());
+        sleep(MS);
+        a.kill();
+        assert!(!a.is_alive() && !b.is_alive());
+        assert_eq!(answer.join().unwrap(), Some(7));
+    });
+}
+
+/// A lock is free, and the task that was told so is killed before it runs: another one gets it.
+#[test]
+fn a_wake_up_does_not_die_with_the_task_it_woke() {
+    for_many_seeds(|| {
+        let mutex = Arc::new(Mutex::new(()));
+        let guard = mutex.lock();
+        let nodes = [Node::new("S1"), Node::new("S2")];
+        let (send, receive) = channel::unbounded();
+        for (index, node) in nodes.iter().enumerate() {
+            let (mutex, send) = (mutex.clone(), send.clone());
+            node.spawn(move || {
+                let _guard = mutex.lock();
+                send.send(index).unwrap();
+                sleep(1000 * MS);
+            });
+        }
+        sleep(MS);
+        drop(guard);
+        nodes[0].kill();
+        // Either the first had it before it died, or only the second.
+        let first = receive.recv_timeout(MS);
+        let other = if first == Ok(0) { receive.recv_timeout(MS) } else { first };
+        assert_eq!(other, Ok(1));
+    });
+}

@@ -14,8 +14,11 @@ use parking_lot::Mutex;
 
 use super::{DEFAULT_STACK_SIZE, Job, Signal, Step, overflow};
 
+#[cfg(not(panic = "unwind"))]
+compile_error!("a killed task is unwound: this needs panic = \"unwind\"");
+
 thread_local! {
-    /// The yielder of the fiber that runs on this thread now.
+    /// The yielder of the fiber that runs on this thread now; null while none does.
     static YIELDER: Cell<*const Yielder<Signal, ()>> = const { Cell::new(ptr::null()) };
 }
 
@@ -40,7 +43,9 @@ impl Fiber {
     /// Runs the fiber until it suspends or finishes.
     pub(crate) fn resume(&mut self, signal: Signal) -> Step {
         overflow::enter(self.lowest);
+        let outer = YIELDER.replace(ptr::null());
         let result = self.coroutine.resume(signal);
+        YIELDER.set(outer);
         overflow::leave();
         match result {
             CoroutineResult::Yield(()) => Step::Suspended,
@@ -56,14 +61,18 @@ impl Fiber {
 
 /// Suspends the running fiber until it is resumed, and says why it was.
 ///
-/// Must be called on a fiber. The kernel sees to that: only a task suspends.
+/// # Panics
+///
+/// If no fiber runs: only a task can wait.
 #[expect(unsafe_code, reason = "the yielder outlives every call made from inside its fiber")]
 pub(crate) fn suspend() -> Signal {
     let yielder = YIELDER.get();
     assert!(!yielder.is_null(), "only a task can wait");
-    // SAFETY: `YIELDER` is set when a fiber starts and set again below each time it resumes, so it
-    // points to the yielder of the fiber that is running now. That yielder lives in the frame at
-    // the root of this very stack, which is still there while we run on top of it.
+    // SAFETY: `YIELDER` is set when a fiber starts and again below each time it resumes, and
+    // `Fiber::resume` takes it away as soon as the fiber no longer runs. So, not being null, it points
+    // to the yielder of the fiber that is running now; a fiber never changes its OS thread, because
+    // `Coroutine` is not `Send`. That yielder lives in the frame at the root of this very stack, which is
+    // still there while we run on top of it.
     let signal = unsafe { &*yielder }.suspend(());
     YIELDER.set(yielder);
     signal

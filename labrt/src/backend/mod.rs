@@ -64,14 +64,15 @@ impl Fibers {
         }
     }
 
-    /// Prepares `job`; it runs when the fiber is first resumed. Fails if the system has no more
-    /// stacks.
-    pub(crate) fn start(&mut self, job: Job) -> io::Result<Fiber> {
+    /// Prepares `job`; it runs when the fiber is first resumed. If the system has no more stacks, the
+    /// job comes back.
+    pub(crate) fn start(&mut self, job: Job) -> Result<Fiber, (io::Error, Job)> {
         match self {
             #[cfg(coroutines)]
-            Fibers::Coroutines(stacks) => {
-                Ok(Fiber::Coroutine(coroutine::Fiber::start(stacks.take()?, job)))
-            }
+            Fibers::Coroutines(stacks) => match stacks.take() {
+                Ok(stack) => Ok(Fiber::Coroutine(coroutine::Fiber::start(stack, job))),
+                Err(problem) => Err((problem, job)),
+            },
             Fibers::Threads(workers) => workers.start(job).map(Fiber::Thread),
         }
     }

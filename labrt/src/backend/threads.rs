@@ -53,9 +53,11 @@ impl Workers {
         Workers { stack_size, idle: Vec::new() }
     }
 
-    pub(crate) fn start(&mut self, job: Job) -> io::Result<Fiber> {
-        let worker = self.idle.pop().map_or_else(|| Worker::start(self.stack_size), Ok)?;
-        Ok(Fiber { worker, job: Some(job) })
+    pub(crate) fn start(&mut self, job: Job) -> Result<Fiber, (io::Error, Job)> {
+        match self.idle.pop().map_or_else(|| Worker::start(self.stack_size), Ok) {
+            Ok(worker) => Ok(Fiber { worker, job: Some(job) }),
+            Err(problem) => Err((problem, job)),
+        }
     }
 
     pub(crate) fn recycle(&mut self, fiber: Fiber) {

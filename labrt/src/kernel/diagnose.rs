@@ -18,7 +18,7 @@ const LISTED: usize = 40;
 impl Kernel {
     /// The tasks that live on a node, oldest first.
     pub(crate) fn tasks_of(&self, node: NodeId) -> Vec<LiveTask> {
-        let live = |slot: u32| {
+        let live = |(_, slot): (u64, u32)| {
             let task = self.task(slot);
             let waits = task.state == State::Parked;
             LiveTask {
@@ -28,15 +28,15 @@ impl Kernel {
                 goes_on: !waits || task.wait.has_deadline,
             }
         };
-        let lives_here = |slot: &u32| self.task(*slot).nodes.first() == Some(&node);
+        let lives_here = |(_, slot): &(u64, u32)| self.task(*slot).nodes.first() == Some(&node);
         self.live_tasks().into_iter().filter(lives_here).map(live).collect()
     }
 
     /// One line for each task: who it is, what it waits for, since when, and where.
     pub(crate) fn describe_tasks(&self) -> String {
-        let slots = self.live_tasks();
+        let tasks = self.live_tasks();
         let mut text = String::new();
-        for &slot in slots.iter().take(LISTED) {
+        for &(_, slot) in tasks.iter().take(LISTED) {
             let _ = write!(text, "\n  {} ", self.task_info(slot));
             let _ = match self.task(slot).state {
                 State::Ready | State::Running => write!(text, "can run"),
@@ -45,8 +45,8 @@ impl Kernel {
                 State::Parked => self.describe_wait(slot, &mut text),
             };
         }
-        if slots.len() > LISTED {
-            let _ = write!(text, "\n  and {} more", slots.len() - LISTED);
+        if tasks.len() > LISTED {
+            let _ = write!(text, "\n  and {} more", tasks.len() - LISTED);
         }
         text
     }
@@ -86,6 +86,13 @@ impl Kernel {
         writeln!(
             to,
             " ({node}, spawned at {file}:{line}) overflowed its {size} KiB stack: is it an endless recursion?"
+        )?;
+        let name = if self.config.name.is_empty() { "this run" } else { &self.config.name };
+        writeln!(
+            to,
+            "That was {name} with seed {:#x}. Nothing can go on from there, so that the tests beside it are lost; \
+             `cargo nextest run` gives each a process of its own.",
+            self.config.seed
         )
     }
 
@@ -98,7 +105,7 @@ impl Kernel {
 
     pub(super) fn fail_time_limit(&mut self) {
         let limit = self.config.time_limit.unwrap_or_default();
-        self.now = super::to_nanos(limit);
+        self.now = self.now.max(super::to_nanos(limit));
         let message = format!(
             "the run was not over after {} of virtual time:{}",
             seconds(limit),
@@ -109,20 +116,40 @@ impl Kernel {
     }
 
     pub(super) fn fail_too_many_tasks(&mut self) {
+        let message = format!(
+            "more than {} tasks are alive; most were spawned at{}",
+            self.config.max_tasks,
+            self.places_of_tasks()
+        );
+        let failure = self.failure_now(FailureKind::TooManyTasks, message);
+        self.fail(failure);
+    }
+
+    /// The system has no stack for another task, though there may be more of them.
+    pub(crate) fn fail_no_stack(&mut self, problem: &std::io::Error) {
+        let message = format!(
+            "the system has no stack for another task ({problem}): {} are alive; most were spawned at{}",
+            self.live,
+            self.places_of_tasks()
+        );
+        let failure = self.failure_now(FailureKind::TooManyTasks, message);
+        self.fail(failure);
+    }
+
+    /// Where most of the tasks were spawned, a line each.
+    fn places_of_tasks(&self) -> String {
         let mut places: BTreeMap<(&str, u32), usize> = BTreeMap::new();
-        for slot in self.live_tasks() {
+        for (_, slot) in self.live_tasks() {
             let at = self.task(slot).spawned_at;
             *places.entry((at.file(), at.line())).or_default() += 1;
         }
         let mut places: Vec<_> = places.into_iter().collect();
         places.sort_by_key(|&(_, tasks)| std::cmp::Reverse(tasks));
-        let mut message =
-            format!("more than {} tasks are alive; most were spawned at", self.config.max_tasks);
+        let mut text = String::new();
         for ((file, line), tasks) in places.into_iter().take(5) {
-            let _ = write!(message, "\n  {file}:{line} ({tasks})");
+            let _ = write!(text, "\n  {file}:{line} ({tasks})");
         }
-        let failure = self.failure_now(FailureKind::TooManyTasks, message);
-        self.fail(failure);
+        text
     }
 
     /// The text of the panic that ends a loop which polls without letting time pass.

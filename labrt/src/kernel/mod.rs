@@ -219,6 +219,7 @@ impl Kernel {
         self.switches += 1;
         let task = &mut self.tasks[slot as usize];
         task.state = State::Running;
+        task.notified = false;
         let (serial, from) = (task.serial, task.wait.location);
         self.current = Some(slot);
         self.beacon.running(slot, self.switches);
@@ -313,6 +314,13 @@ impl Kernel {
         let message = self.last_panic.take().unwrap_or_else(|| panic_message(&*payload));
         let failure = self.failure_now(FailureKind::Panic, message);
         self.fail(Failure { payload: Some(payload), ..failure });
+    }
+
+    /// The running task panicked, and its destructors cannot go on while the run does.
+    pub(crate) fn fail_with_last_panic(&mut self) {
+        let message = self.last_panic.clone().unwrap_or_else(|| "a task panicked".to_owned());
+        let failure = self.failure_now(FailureKind::Panic, message);
+        self.fail(failure);
     }
 
     /// A failure at this instant, by the task that runs.

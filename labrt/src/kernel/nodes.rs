@@ -119,8 +119,8 @@ impl Kernel {
     }
 
     /// Tells every task that works for `node` to unwind: those that live there to the end, those
-    /// that visit it to where they came in. Oldest first.
-    pub(crate) fn condemn(&mut self, node: NodeId) -> Vec<u32> {
+    /// that visit it to where they came in. By serial number and slot, oldest first.
+    pub(crate) fn condemn(&mut self, node: NodeId) -> Vec<(u64, u32)> {
         let condemned: BTreeMap<u64, u32> = (0..)
             .zip(&mut self.tasks)
             .filter(|(_, task)| task.state != State::Free)
@@ -130,18 +130,20 @@ impl Kernel {
                 Some((task.serial, slot))
             })
             .collect();
-        condemned.into_values().collect()
+        condemned.into_iter().collect()
     }
 
-    /// Takes a task out of whatever it waits in, so that it can be made to unwind.
-    ///
-    /// Nothing of a node is stalled here: [`mark_dead`](Self::mark_dead) comes first.
+    /// Takes a task out of whatever it waits in, so that it can be made to unwind. What it was notified
+    /// of and has not seen yet, another task is notified of.
     pub(crate) fn pull_out(&mut self, slot: u32) {
         match self.tasks[slot as usize].state {
             State::Ready => {
                 self.queue.retain(|next| !matches!(next, Runnable::Task(other) if *other == slot));
                 for node in &mut self.nodes {
                     node.stalled.retain(|&other| other != slot);
+                }
+                if std::mem::take(&mut self.tasks[slot as usize].notified) {
+                    self.pass_on(slot);
                 }
             }
             State::Parked => self.unlink(slot, false),

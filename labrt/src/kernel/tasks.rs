@@ -62,6 +62,8 @@ pub(crate) struct Task {
     pub(crate) nodes: Vec<NodeId>,
     pub(crate) wait: Waiting,
     pub(crate) timed_out: bool,
+    /// It was woken by a notification, and has not run since.
+    pub(crate) notified: bool,
     /// It must unwind until only this many of `nodes` are left; 0 ends it.
     pub(crate) unwind_to: Option<usize>,
     /// A panic, its own or that of being killed, has begun to unwind it.
@@ -109,6 +111,7 @@ impl Kernel {
                 nodes: Vec::new(),
                 wait: Waiting::default(),
                 timed_out: false,
+                notified: false,
                 unwind_to: None,
                 unwinding: false,
                 swallowed: 0,
@@ -185,15 +188,15 @@ impl Kernel {
         }
     }
 
-    /// Every task that has not finished, oldest first.
-    pub(crate) fn live_tasks(&self) -> Vec<u32> {
-        let mut slots: Vec<u32> = (0..)
+    /// Every task that has not finished, by serial number and slot, oldest first.
+    pub(crate) fn live_tasks(&self) -> Vec<(u64, u32)> {
+        let mut tasks: Vec<(u64, u32)> = (0..)
             .zip(&self.tasks)
             .filter(|(_, task)| task.state != State::Free)
-            .map(|(slot, _)| slot)
+            .map(|(slot, task)| (task.serial, slot))
             .collect();
-        slots.sort_unstable_by_key(|&slot| self.tasks[slot as usize].serial);
-        slots
+        tasks.sort_unstable();
+        tasks
     }
 
     pub(crate) fn task_info(&self, slot: u32) -> TaskInfo {

@@ -146,6 +146,7 @@ impl Kernel {
         self.unlink(task.slot, by_timer);
         let woken = &mut self.tasks[task.slot as usize];
         woken.timed_out = by_timer;
+        woken.notified = !by_timer;
         woken.state = State::Ready;
         self.queue.push_back(super::Runnable::Task(task.slot));
     }
@@ -157,6 +158,20 @@ impl Kernel {
         let Some(task) = self.waits.nth(key, chosen) else { return false };
         self.wake(task, false);
         true
+    }
+
+    /// A task that was notified is killed before it could run: for each thing that it waited for, the
+    /// first of the others that are not being killed, too, is notified in its place.
+    pub(super) fn pass_on(&mut self, slot: u32) {
+        let keys = std::mem::take(&mut self.tasks[slot as usize].wait.keys);
+        for &key in &keys {
+            let lives = |task: &TaskRef| self.tasks[task.slot as usize].unwind_to.is_none();
+            let mut waiting = (0..self.waits.count(key)).filter_map(|n| self.waits.nth(key, n));
+            if let Some(task) = waiting.find(lives) {
+                self.wake(task, false);
+            }
+        }
+        self.tasks[slot as usize].wait.keys = keys;
     }
 
     /// Wakes all tasks that wait for `key`, and says how many.

@@ -314,6 +314,7 @@ fn start(
     let serial = run.spawned.fetch_add(1, Relaxed);
     let live = run.live.fetch_add(1, SeqCst) + 1;
     run.max_live.fetch_max(live, Relaxed);
+    let stack_size = run.config.stack_size;
     let thread_name = name.as_deref().unwrap_or("task").to_owned();
     let body = move || {
         set_mode(Mode::Real);
@@ -330,6 +331,7 @@ fn start(
     };
     thread::Builder::new()
         .name(thread_name)
+        .stack_size(stack_size)
         .spawn(body)
         .expect("the system has room for another thread");
 }

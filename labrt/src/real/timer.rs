@@ -130,6 +130,9 @@ impl TimerThread {
 pub(crate) fn after(delay: Duration, event: EventFn) {
     let events = with(|context| context.run.timer.events.lock().clone());
     if let Some(events) = events {
-        let _ = events.send((Instant::now() + delay, event)); // its thread may have ended
+        // What is due after all time that there is never happens.
+        if let Some(due) = Instant::now().checked_add(delay) {
+            let _ = events.send((due, event)); // its thread may have ended
+        }
     }
 }

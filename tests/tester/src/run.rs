@@ -142,6 +142,7 @@ impl Test {
         let own_limit = self.time_limit;
         let time_limit = how.time_limit.map_or(own_limit, |limit| limit.min(own_limit));
         Config {
+            name: self.name.clone(),
             time_limit: Some(time_limit),
             engine: how.settings.engine,
             backend: how.settings.backend,
