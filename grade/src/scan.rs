@@ -69,24 +69,78 @@ impl fmt::Display for Finding {
 
 /// What may be named below each crate. A crate that is not here, and is no crate to the compiler
 /// either, is a module of the submission's own.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("std", STD),
     ("core", STD),
     ("alloc", STD),
     (
         "labrt",
         &[
-            "channel",
-            "collections",
+            "channel::Receiver",
+            "channel::RecvError",
+            "channel::RecvTimeoutError",
+            "channel::Select",
+            "channel::SelectTimeoutError",
+            "channel::SelectedOperation",
+            "channel::SendError",
+            "channel::SendTimeoutError",
+            "channel::Sender",
+            "channel::TryRecvError",
+            "channel::TrySelectError",
+            "channel::TrySendError",
+            "channel::after",
+            "channel::bounded",
+            "channel::never",
+            "channel::select",
+            "channel::tick",
+            "channel::unbounded",
+            "collections::HashMap",
+            "collections::HashSet",
             "println",
             "rand::NodeRng",
             "rand::rng",
-            "sync",
-            "thread",
-            "time",
+            "select",
+            "sync::Condvar",
+            "sync::Mutex",
+            "sync::MutexGuard",
+            "sync::RwLock",
+            "sync::RwLockReadGuard",
+            "sync::RwLockWriteGuard",
+            "sync::WaitTimeoutResult",
+            "thread::Builder",
+            "thread::JoinHandle",
+            "thread::Result",
+            "thread::Thread",
+            "thread::current",
+            "thread::sleep",
+            "thread::spawn",
+            "thread::yield_now",
+            "time::Duration",
+            "time::Instant",
+            "time::sleep",
+            "time::sleep_until",
         ],
     ),
+    ("labgob", &["Bytes", "DecodeError", "Decoder", "Encoder", "from_bytes", "to_bytes"]),
     ("labrpc", &["ClientEnd", "NoReply", "Rpc", "Service"]),
+    (
+        "raftapi",
+        &[
+            // What is not for submissions is in `harness`, which is refused wherever it is named.
+            "*",
+            "ApplyMsg",
+            "EntryId",
+            "FollowerView",
+            "LogIndex",
+            "NotLeader",
+            "Persister",
+            "RaftView",
+            "RoleView",
+            "ServerId",
+            "SnapshotWrite",
+            "Term",
+        ],
+    ),
     (
         "tracing",
         &[
@@ -176,8 +230,27 @@ const STD: &[&str] = &[
 ];
 
 /// Modules that may be imported under their own names, though not all in them may be used: what may
-/// not is found by the pair of names.
-const HALF_ALLOWED: [(&str, &str, &[&str]); 1] = [("labrt", "rand", &["stream", "Stream"])];
+/// not is found by the pair of names. Not in a submission that has a module of that name itself, where
+/// the pair says nothing.
+const HALF_ALLOWED: [(&str, Half); 6] = [
+    ("channel", Half::Listed),
+    ("collections", Half::Whole),
+    ("rand", Half::Without(&["stream", "Stream"])),
+    ("sync", Half::Whole),
+    ("thread", Half::Listed),
+    ("time", Half::Listed),
+];
+
+/// What may be used of a module of labrt that is imported by itself.
+#[derive(Clone, Copy)]
+enum Half {
+    /// What is in [`ALLOWED`].
+    Listed,
+    /// All but this: there is a crate of that name, too.
+    Without(&'static [&'static str]),
+    /// All: std has a module of that name, of which all may be used.
+    Whole,
+}
 
 /// Looks through a submission. Modules under `#[cfg(test)]` are left out: they are not compiled.
 #[must_use]
@@ -202,7 +275,7 @@ pub fn scan(files: &Files) -> Vec<Finding> {
     }
     for (file, tokens) in parsed {
         if !modules.is_test_only(file) {
-            let mut scanner = Scanner { file, findings: &mut findings };
+            let mut scanner = Scanner { file, modules: &modules, findings: &mut findings };
             scanner.stream(without_test_modules(tokens));
         }
     }
@@ -282,6 +355,7 @@ fn without_test_modules(tokens: TokenStream) -> TokenStream {
 
 struct Scanner<'a> {
     file: &'a str,
+    modules: &'a Modules,
     findings: &'a mut Vec<Finding>,
 }
 
@@ -325,6 +399,10 @@ impl Scanner<'_> {
             "asm" if called => self.found(ident, Kind::Linking, &name),
             "static" if !lifetime => self.found(ident, Kind::Static, &name),
             "thread_local" => self.found(ident, Kind::Static, &name),
+            // A glob import may bring it in, so it is not only found behind its crate's name.
+            "harness" if !field && is_of_path(tokens, n) => {
+                self.found(ident, Kind::Foreign, &name);
+            }
             _ if name.starts_with("__") => self.found(ident, Kind::Foreign, &name),
             // `$name!(..)` may call any macro.
             _ if called && n > 0 && is_punct(&tokens[n - 1], '$') => {
@@ -382,6 +460,8 @@ impl Scanner<'_> {
                     }
                 }
             }
+            TokenTree::Punct(all)
+                if all.as_char() == '*' && path.len() == 1 && allowed.contains(&"*") => {}
             // `*` names everything, and `$name` anything.
             other => {
                 let what = format!("{}::{other}", path.join("::"));
@@ -393,7 +473,9 @@ impl Scanner<'_> {
     /// A path that ends before it was decided names a whole crate or module.
     fn path_ends(&mut self, rest: &[TokenTree], path: &[String], at: &Ident) {
         let renamed = rest.first().is_some_and(|token| is_ident(token, "as"));
-        let half = |(root, module, _): &(&str, &str, &[&str])| path == [*root, *module];
+        let half = |(module, _): &(&str, Half)| {
+            path == ["labrt", *module] && !self.modules.other.contains(*module)
+        };
         let is_std = ["std", "core", "alloc"].contains(&&*path[0]);
         // The name of another crate may well be a variable's, too.
         let may_be_a_variable = path.len() == 1 && !is_std;
@@ -403,17 +485,42 @@ impl Scanner<'_> {
     }
 
     fn half_allowed(&mut self, tokens: &[TokenTree], n: usize, at: &Ident, name: &str) {
-        for (root, module, refused) in HALF_ALLOWED {
-            if name != module {
-                continue;
+        let Some((module, half)) = HALF_ALLOWED.iter().find(|(module, _)| *module == name) else {
+            return;
+        };
+        // Behind the name of its crate it is looked at there.
+        let of_crate = |root: &str| {
+            n > 2
+                && is_punct(&tokens[n - 1], ':')
+                && is_punct(&tokens[n - 2], ':')
+                && is_ident(&tokens[n - 3], root)
+        };
+        let [colon, second, next, ..] = &tokens[n + 1..] else { return };
+        let is_path = is_punct(colon, ':') && is_punct(second, ':');
+        if !is_path || self.modules.other.contains(name) || of_crate("labrt") || of_crate("std") {
+            return;
+        }
+        let words: Vec<String> = match next {
+            TokenTree::Group(group) => {
+                let inside: Vec<TokenTree> = group.stream().into_iter().collect();
+                let branches = inside.split(|token| is_punct(token, ','));
+                branches.filter_map(|branch| branch.first().map(ToString::to_string)).collect()
             }
-            let [colon, second, next, ..] = &tokens[n + 1..] else { continue };
-            if is_punct(colon, ':') && is_punct(second, ':') {
-                let text = next.to_string();
-                let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
-                if let Some(word) = words.into_iter().find(|word| refused.contains(word)) {
-                    self.found(at, Kind::Foreign, &format!("{root}::{module}::{word}"));
-                }
+            one => vec![one.to_string()],
+        };
+        let listed = |item: &str| {
+            let mut lists = ALLOWED.iter().filter(|(root, _)| ["labrt", "std"].contains(root));
+            lists.any(|(_, list)| list.contains(&item))
+        };
+        for word in words {
+            let item = format!("{module}::{word}");
+            let may = match half {
+                Half::Listed => word == "self" || listed(&item),
+                Half::Without(refused) => !word.starts_with('{') && !refused.contains(&&*word),
+                Half::Whole => true,
+            };
+            if !may {
+                self.found(at, Kind::Foreign, &format!("labrt::{item}"));
             }
         }
     }
@@ -445,6 +552,14 @@ impl Scanner<'_> {
         let (file, what) = (self.file.to_owned(), what.to_owned());
         self.findings.push(Finding { file, line, kind, what });
     }
+}
+
+/// Does the name at `n` stand beside `::`, or before `as`, or in a list of imports?
+fn is_of_path(tokens: &[TokenTree], n: usize) -> bool {
+    let colon = |n: usize| tokens.get(n).is_some_and(|token| is_punct(token, ':'));
+    colon(n + 1) && colon(n + 2)
+        || n > 1 && colon(n - 1) && colon(n - 2)
+        || tokens.get(n + 1).is_some_and(|token| is_ident(token, "as"))
 }
 
 /// Without the `r#` of a raw identifier.
@@ -497,6 +612,15 @@ mod tests {
         nothing("// unsafe static std::fs\nfn f() { g(\"include_str!(x) static\"); }");
         nothing("struct S { env: u8, path: u8 } fn f(s: S) -> u8 { s.env + s.path }");
         nothing("#[derive(serde::Serialize)] struct S;");
+        nothing(
+            "use labrt::channel; fn f() { let (a, b) = channel::bounded::<u8>(0); channel::select! {} }",
+        );
+        nothing(
+            "use std::sync; type A = sync::Arc<sync::atomic::AtomicU64>; type D = time::Duration;",
+        );
+        nothing(
+            "mod time; use crate::time::Election; fn f() { time::passes() } struct S { harness: u8 }",
+        );
         nothing("use labrt::println; fn f(me: u8) { println!(\"000128 VOTE S{me} asks\"); }");
     }
 
@@ -532,6 +656,15 @@ mod tests {
         one("use std::{self as s};", Kind::Foreign, "std");
         one("use std::*;", Kind::Foreign, "std::*");
         one("macro_rules! m { ($x:ident) => { std::$x::exit(0) } }", Kind::Foreign, "std::$");
+        one("use labrt::channel::tap;", Kind::Foreign, "labrt::channel::tap");
+        one("use labrt::{channel::{self, tap}};", Kind::Foreign, "labrt::channel::tap");
+        one("use labrt::channel; fn f() { channel::tap(g) }", Kind::Foreign, "labrt::channel::tap");
+        one("use labrt::channel::*;", Kind::Foreign, "labrt::channel::*");
+        let twice = ["harness", "raftapi::harness"].map(|what| (Kind::Foreign, what.to_owned()));
+        assert_eq!(found("use raftapi::harness::Disk as _;"), twice);
+        one("use raftapi::*; use harness::Disk as _;", Kind::Foreign, "harness");
+        one("use raftapi::*; use self::{harness as h};", Kind::Foreign, "harness");
+        one("fn f() { crate::harness::Disk::copy(d) }", Kind::Foreign, "harness");
         one("use labrt::sim;", Kind::Foreign, "labrt::sim");
         one("use labrt::print;", Kind::Foreign, "labrt::print");
         one("use labrt as l;", Kind::Foreign, "labrt");
@@ -578,12 +711,17 @@ mod tests {
         );
     }
 
-    /// The reference solutions are not suspicious.
+    /// Neither the reference solutions nor what students begin with are suspicious.
     #[test]
-    fn nothing_in_the_reference() {
+    fn nothing_in_what_is_honest() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let submission = crate::submission::Submission::read(root).unwrap();
-        assert!(submission.has("kvraft"));
-        assert_eq!(scan(&submission.files), []);
+        for folder in [".", "handout", "tests/mutants/designs/b1", "grade/tests/attacks/honest"] {
+            let files = crate::workspace::read(&root.join(folder)).unwrap();
+            let theirs =
+                |path: &str| ["raft/src/", "kvraft/src/"].iter().any(|lab| path.starts_with(lab));
+            let files: Files = files.into_iter().filter(|(path, _)| theirs(path)).collect();
+            assert!(!files.is_empty());
+            assert_eq!(scan(&files), [], "{folder}");
+        }
     }
 }

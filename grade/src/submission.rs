@@ -57,7 +57,10 @@ impl Submission {
         } else {
             for lab in LAB_CRATES {
                 let source = format!("{lab}/src");
-                if fs::symlink_metadata(path.join(&source)).is_ok() {
+                // A link could lead to the grader's own files, whichever part of the path it is.
+                if is_link(&path.join(lab)) {
+                    submission.ignored.insert((*lab).to_owned(), "a symbolic link".to_owned());
+                } else if fs::symlink_metadata(path.join(&source)).is_ok() {
                     submission.collect(path, &source)?;
                 }
             }
@@ -95,8 +98,7 @@ impl Submission {
 
     fn collect(&mut self, root: &Path, under: &str) -> Result<()> {
         let folder = root.join(under);
-        // A link could lead to the grader's own files.
-        if fs::symlink_metadata(&folder)?.is_symlink() {
+        if is_link(&folder) {
             self.ignored.insert(under.to_owned(), "a symbolic link".to_owned());
             return Ok(());
         }
@@ -116,6 +118,10 @@ impl Submission {
         }
         Ok(())
     }
+}
+
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
 }
 
 /// Letters, digits and a few signs: names that mean the same everywhere.
@@ -175,11 +181,18 @@ mod tests {
         let folder = folder("links");
         symlink("/etc/passwd", folder.join("raft/src/passwd.rs")).unwrap();
         symlink("/etc", folder.join("raft/src/etc")).unwrap();
-        symlink("/etc", folder.join("kvraft")).unwrap();
+        let staff = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        symlink(staff.join("kvraft"), folder.join("kvraft")).unwrap();
         let submission = Submission::read(&folder).unwrap();
         assert_eq!(paths(&submission), ["raft/src/lib.rs", "raft/src/log.rs"]);
         assert_eq!(submission.ignored["raft/src/passwd.rs"], "not a regular file");
         assert_eq!(submission.ignored["raft/src/etc"], "not a regular file");
+        assert_eq!(submission.ignored["kvraft"], "a symbolic link");
+
+        fs::remove_dir_all(folder.join("raft")).unwrap();
+        symlink(staff.join("raft"), folder.join("raft")).unwrap();
+        let error = Submission::read(&folder).unwrap_err().to_string();
+        assert_eq!(error, "there is no raft/src/lib.rs in it");
         fs::remove_dir_all(folder).unwrap();
     }
 

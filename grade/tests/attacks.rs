@@ -3,8 +3,9 @@
 //!
 //! An attack is a folder of `attacks/`: what differs from `attacks/base`, which is not a Raft. The head of
 //! its `raft/src/attack.rs` says what it does, what stops it, and what the grader must see; and `gains`,
-//! if a scan that only flags lets it have points. `@SCRATCH@` and `@OUT@` in it are folders of this
-//! test.
+//! if a scan that only flags lets it have points. With `base: reference` it differs from the reference
+//! solution; `test` names another test than the usual one. `@SCRATCH@` and `@OUT@` in it are folders
+//! of this test. `ATTACKS=tap,files` tries these two only.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -53,12 +54,19 @@ fn no_attack_gains_a_point() {
     fs::write(folder.join("secret"), "the grader's").unwrap();
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/attacks");
     let base = workspace::read(&here.join("base")).unwrap();
+    let reference = workspace::read(&common::root()).unwrap().into_iter();
+    let reference: Files =
+        reference.filter(|(path, _)| workspace::is_source_of("raft", path)).collect();
+    let only = std::env::var("ATTACKS").ok();
+    let is_tried = |name: &str| only.iter().all(|only| only.split(',').any(|one| one == name));
     let mut attacks = Vec::new();
     for entry in fs::read_dir(&here).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        if name != "base" {
+        if name != "base" && is_tried(&name) {
             let own = workspace::read(&here.join(&name)).unwrap();
-            attacks.push(Attack { head: head(&own, &folder), name: name.clone() });
+            let head = head(&own, &folder);
+            let base = if head.contains_key("base") { &reference } else { &base };
+            attacks.push(Attack { head, name: name.clone() });
             let all = base.clone().into_iter().chain(own).map(|(path, contents)| {
                 let contents = text(&contents)
                     .replace("@SCRATCH@", folder.to_str().unwrap())
@@ -69,7 +77,7 @@ fn no_attack_gains_a_point() {
         }
     }
     attacks.sort_by(|a, b| a.name.cmp(&b.name));
-    assert!(attacks.len() > 20);
+    assert!(attacks.len() > 20 || only.is_some());
 
     let default = grade_all(&folder, "default", &attacks.iter().collect::<Vec<_>>(), POLICY);
     // What the scan does not reject would go the same way again.
@@ -124,7 +132,28 @@ fn head(files: &Files, scratch: &Path) -> BTreeMap<String, String> {
     head
 }
 
+/// Grades each with its test.
 fn grade_all(
+    folder: &Path,
+    how: &str,
+    attacks: &[&Attack],
+    policy: &str,
+) -> BTreeMap<String, Grade> {
+    let mut of_test: BTreeMap<&str, Vec<&Attack>> = BTreeMap::new();
+    for attack in attacks {
+        let test = attack.head.get("test").map_or(TEST, String::as_str);
+        of_test.entry(test).or_default().push(attack);
+    }
+    let graded = of_test.into_iter().flat_map(|(test, attacks)| {
+        // The attacks name the folder of the usual test.
+        let out = if test == TEST { how.to_owned() } else { format!("{how}-{}", &test[..7]) };
+        grade_with(test, folder, &out, &attacks, policy)
+    });
+    graded.collect()
+}
+
+fn grade_with(
+    test: &str,
     folder: &Path,
     how: &str,
     attacks: &[&Attack],
@@ -134,7 +163,7 @@ fn grade_all(
     fs::write(path(&format!("{how}.toml")), policy).unwrap();
     // Warm from run to run of this test.
     let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build").display().to_string();
-    let mut arguments = vec!["run", "--profile", "dev", "--tests", TEST, "--build", &build];
+    let mut arguments = vec!["run", "--profile", "dev", "--tests", test, "--build", &build];
     let (out, policy) = (path(how), path(&format!("{how}.toml")));
     arguments.extend(["--out", &out, "--policy", &policy]);
     let submissions: Vec<String> =

@@ -23,6 +23,7 @@ use labrt::{
     thread::{self, JoinHandle},
     time::{Instant, sleep},
 };
+use raft::harness::Disk as _;
 use raft::{Persister, SnapshotWrite};
 
 const KEYS: usize = 100_000;

@@ -2,6 +2,7 @@
 
 mod common;
 
+use raft::harness::Disk as _;
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},

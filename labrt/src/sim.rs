@@ -11,6 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::backend;
+pub use crate::channel::tap::tap;
 use crate::kernel::{self, Kernel, Trace};
 use crate::mode::{Mode, mode};
 use crate::real;

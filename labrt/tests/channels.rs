@@ -245,7 +245,7 @@ fn select_sends_and_falls_back() {
 #[test]
 fn a_tap_ends_whoever_has_a_message_in_hand() {
     for_many_seeds(|| {
-        channel::tap(|message: &u32| {
+        sim::tap(|message: &u32| {
             if *message == 2 {
                 Node::current().kill();
             }

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use labgob::Bytes;
+use raftapi::harness::Disk as _;
 use raftapi::{ApplyMsg, EntryId, LogIndex, Persister, ServerId, Term};
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 

@@ -159,6 +159,8 @@ impl EncodedEntries {
 
 #[cfg(test)]
 mod tests {
+    use raftapi::harness::Disk as _;
+
     use super::*;
     use crate::testing::{id, log};
 

@@ -391,6 +391,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use raftapi::harness::Disk as _;
+
     use super::*;
     use crate::testing::{
         self, NOW, S0, S1, S2, accepted, append, append_to, elect, entries, follower,

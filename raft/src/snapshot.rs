@@ -100,6 +100,8 @@ impl State {
 mod tests {
     use raftapi::{ApplyMsg, Term};
 
+    use raftapi::harness::Disk as _;
+
     use super::*;
     use crate::{
         log::Log,

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use labgob::Bytes;
+use raftapi::harness::Disk as _;
 use raftapi::{EntryId, LogIndex, Persister, ServerId, Term};
 
 use crate::{

@@ -10,6 +10,7 @@ use labrt::{
     sync::Mutex,
     time::sleep,
 };
+use raft::harness::Disk as _;
 use raft::{ApplyMsg, LogIndex, Persister, Raft};
 
 /// Seeds of each test; some minutes of virtual time together.

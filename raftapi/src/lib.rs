@@ -9,6 +9,7 @@
 //! ```
 //!
 //! ```
+//! use raftapi::harness::Disk as _;
 //! use raftapi::{EntryId, LogIndex, Persister, SnapshotWrite, Term};
 //!
 //! let disk = Persister::new();
@@ -30,10 +31,12 @@
 //! - [`ApplyMsg`] is what a Raft hands to its service, [`NotLeader`] how it refuses a command.
 //! - [`Persister`] stands in for a disk, and is the lab's model of a crash.
 //! - [`RaftView`] lets a tester look inside a server, for better checks and pictures.
+//! - [`harness`]: what is not for servers, such as the copy that a successor starts from.
 //! - Not here: any behaviour of Raft. These types lie outside the directory that a submission
 //!   replaces, so that no submission can change what a crash is.
 
 mod apply;
+pub mod harness;
 mod id;
 mod persister;
 mod view;

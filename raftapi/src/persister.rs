@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 /// Both are byte strings that only the server understands, both empty at first. A save replaces
 /// them at once and together: a crash falls before it or after it, never in between.
 ///
-/// A crashed server's code may go on for a moment. So the tester hands a [`copy`](Self::copy) to
+/// A crashed server's code may go on for a moment. So the tester hands a [`copy`](crate::harness::Disk::copy) to
 /// the successor, and that seals the original: whatever is saved to it afterwards is dropped.
 ///
 /// ```
@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 /// assert_eq!(disk.read_snapshot(), b"state at 9");
 /// ```
 pub struct Persister {
-    saved: Mutex<Saved>,
+    pub(crate) saved: Mutex<Saved>,
 }
 
 /// What a save does to the stored snapshot. There is no third case: a save cannot lose it.
@@ -38,20 +38,20 @@ pub enum SnapshotWrite {
     Replace(Vec<u8>),
 }
 
-type OnSave = dyn Fn(&Persister) + Send + Sync;
+pub(crate) type OnSave = dyn Fn(&Persister) + Send + Sync;
 
 #[derive(Clone, Default)]
-struct Saved {
+pub(crate) struct Saved {
     raft_state: Vec<u8>,
     snapshot: Vec<u8>,
     /// Saves so far, this incarnation's and those before it.
-    saves: u64,
+    pub(crate) saves: u64,
     /// Those of them that changed the snapshot.
-    snapshots: u64,
+    pub(crate) snapshots: u64,
     /// A copy was made, so this is the disk of a dead server.
     sealed: bool,
-    before_save: Vec<Arc<OnSave>>,
-    on_save: Vec<Arc<OnSave>>,
+    pub(crate) before_save: Vec<Arc<OnSave>>,
+    pub(crate) on_save: Vec<Arc<OnSave>>,
 }
 
 impl Persister {
@@ -112,42 +112,11 @@ impl Persister {
         self.saved.lock().snapshot.len()
     }
 
-    /// For the tester: the disk that the next incarnation of this server starts from.
-    ///
-    /// It has the same contents, number of saves, and callbacks. This one is sealed: it can still
-    /// be read, but nothing saved to it from now on has any effect, here or there.
-    #[must_use]
-    pub fn copy(&self) -> Persister {
+    pub(crate) fn successor(&self) -> Persister {
         let mut saved = self.saved.lock();
         let successor = Saved { sealed: false, ..saved.clone() };
         saved.sealed = true;
         Persister { saved: Mutex::new(successor) }
-    }
-
-    /// For the tester: how often this server's disk was written, over all incarnations.
-    pub fn saves(&self) -> u64 {
-        self.saved.lock().saves
-    }
-
-    /// For the tester: how many of these changed the stored snapshot.
-    pub fn snapshots(&self) -> u64 {
-        self.saved.lock().snapshots
-    }
-
-    /// For the tester: calls `callback` before each save, with this persister, in the task that saves,
-    /// after earlier callbacks. Copies inherit it. It may let time pass, or end the task: then nothing
-    /// is saved.
-    pub fn before_save(&self, callback: impl Fn(&Persister) + Send + Sync + 'static) {
-        self.saved.lock().before_save.push(Arc::new(callback));
-    }
-
-    /// For the tester: calls `callback` after each save, with this persister, in the task that
-    /// saved, after earlier callbacks. Copies inherit it.
-    ///
-    /// The callback may read the persister. It must not block, nor call into the Raft that saves,
-    /// which holds its lock.
-    pub fn on_save(&self, callback: impl Fn(&Persister) + Send + Sync + 'static) {
-        self.saved.lock().on_save.push(Arc::new(callback));
     }
 }
 
@@ -174,6 +143,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::harness::Disk as _;
 
     fn contents(disk: &Persister) -> (Vec<u8>, Vec<u8>) {
         (disk.read_raft_state(), disk.read_snapshot())

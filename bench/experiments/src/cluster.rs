@@ -11,6 +11,7 @@ use std::{
 
 use labrpc::Network;
 use labrt::{channel, node::Node, time::sleep};
+use raft::harness::Disk as _;
 use raft::{ApplyMsg, LogIndex, Persister, Raft};
 
 /// So many entries are kept before a snapshot is taken, where there are snapshots.

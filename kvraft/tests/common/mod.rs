@@ -21,6 +21,7 @@ use labrt::{
     sim::{self, Config},
     time::{Instant, sleep},
 };
+use raft::harness::Disk as _;
 use raft::{Persister, Raft, Term};
 
 /// Runs a story on 50 seeds, or as many as `LAB_RUNS` says.

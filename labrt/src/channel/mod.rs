@@ -4,7 +4,7 @@ mod error;
 mod queue;
 mod rendezvous;
 mod select;
-mod tap;
+pub(crate) mod tap;
 
 use std::fmt;
 use std::panic::Location;
@@ -19,7 +19,6 @@ pub use error::{
     TrySelectError, TrySendError,
 };
 pub use select::{Select, SelectedOperation};
-pub use tap::tap;
 
 use crate::kernel::{Key, Park};
 use crate::mode::{Mode, mode};

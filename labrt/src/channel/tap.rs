@@ -27,7 +27,7 @@ pub(super) type Tap<T> = Arc<dyn Fn(&T) + Send + Sync>;
 /// let outcome = sim::run(Config::with_seed(7), || {
 ///     let heard = Arc::new(AtomicU32::new(0));
 ///     let sum = Arc::clone(&heard);
-///     channel::tap(move |message: &u32| {
+///     sim::tap(move |message: &u32| {
 ///         sum.fetch_add(*message, Ordering::Relaxed);
 ///     });
 ///     let (send, receive) = channel::unbounded::<u32>();

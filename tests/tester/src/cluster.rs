@@ -11,6 +11,7 @@ use labrt::sync::Mutex;
 use labrt::time::{self, Duration, Instant};
 use labrt::{channel, rand, sim};
 use raft::Raft;
+use raftapi::harness::Disk as _;
 use raftapi::{EntryId, Persister, ServerId, Term};
 
 use crate::checker::{Checker, Measures};

@@ -2,6 +2,7 @@
 //! in the middle of a snapshot has not tested that, whatever its environment promised. Records carry
 //! it, and `grade sweep` adds it up.
 
+use raftapi::harness::Disk as _;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -13,6 +13,7 @@ use labrpc::{NetEvent, NetEventKind, Network};
 use labrt::sim;
 use labrt::time::Duration;
 use parking_lot::Mutex;
+use raftapi::harness::Disk as _;
 use raftapi::{RaftView, RoleView, ServerId, Term};
 
 use crate::acks::{Acknowledged, Acks};

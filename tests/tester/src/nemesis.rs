@@ -15,6 +15,7 @@ use labrt::node::Node;
 use labrt::rand::stream;
 use labrt::time::Duration;
 use raftapi::ServerId;
+use raftapi::harness::Disk as _;
 use rand::RngExt as _;
 
 use crate::choices::Verb;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use labgob::Bytes;
-use labrt::channel::{self, Receiver};
+use labrt::channel::Receiver;
 use labrt::event;
 use labrt::node::Node;
 use labrt::time::Duration;
@@ -58,7 +58,7 @@ pub(crate) type ItsHabits = Arc<OnceLock<Box<dyn Habits>>>;
 /// there can be heard.
 pub(crate) fn hear(habits: &ItsHabits) {
     let habits = Arc::clone(habits);
-    channel::tap(move |message: &ApplyMsg| {
+    labrt::sim::tap(move |message: &ApplyMsg| {
         let Some(habits) = habits.get() else { return };
         let Some(server) = server(&Node::current().name()) else { return };
         habits.takes(server, message);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use labrt::sim;
 use labrt::time::Duration;
 use parking_lot::Mutex;
+use raftapi::harness::Disk as _;
 use raftapi::{Persister, ServerId};
 
 use super::KvCluster;

@@ -28,6 +28,7 @@ use labrt::thread;
 use linearize::models::{KvOp, KvOutput};
 use parking_lot::Mutex;
 use raft::Raft;
+use raftapi::harness::Disk as _;
 use raftapi::{EntryId, LogIndex, Persister, ServerId};
 use timeline::Run;
 use timeline::model::{Check, Event, What, micros};

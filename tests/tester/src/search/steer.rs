@@ -12,6 +12,7 @@ use labrt::node::Node;
 use labrt::time::{self, Duration};
 use labrt::{event, sim};
 use parking_lot::Mutex;
+use raftapi::harness::Disk as _;
 use raftapi::{ApplyMsg, EntryId, LogIndex, Persister, RaftView, RoleView, ServerId};
 
 use super::choice::{Choice, LATE, Point, What};

@@ -4,6 +4,7 @@ use labrpc::Conditions;
 use labrt::rand::seed;
 use labrt::time::Duration;
 use raftapi::ServerId;
+use raftapi::harness::Disk as _;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 

@@ -12,6 +12,7 @@ use labrt::sync::Mutex;
 use labrt::thread::JoinHandle;
 use labrt::time::{self, Duration, Instant};
 use labrt::{event, sim, thread};
+use raftapi::harness::Disk as _;
 use raftapi::{ApplyMsg, EntryId, LogIndex, ServerId, Term};
 use rand::RngExt as _;
 
