@@ -27,6 +27,12 @@ soak: ## 100,000 runs of all there is: the graded tests, torture, scripted histo
 	cargo run -q --release -p grade -- sweep --runs 450 4A 4B
 	cargo run -q --release -p grade -- sweep --runs 1100 torture
 
+budgets: RUNS := 100
+budgets: ## how far runs are from the limits of each test of Lab 3: make budgets RUNS=100
+	rm -f target/budgets.jsonl
+	-LAB_RUNS=$(RUNS) LAB_RECORDS=$(CURDIR)/target/budgets.jsonl cargo test -q --release -p labtests raft_3
+	cargo run -q -p labrecord --example budgets -- target/budgets.jsonl
+
 doctor: ## is this machine fit: toolchain, cores, memory, speed, do runs repeat
 	cargo run -q -p grade -- doctor
 
@@ -120,4 +126,4 @@ passes: ## the lines of tests that pass, as the book shows them
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep soak doctor mutants search others compare second-opinion explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests pictures figure16 experiments passes ci
+.PHONY: help $(PARTS) test lint sweep soak budgets doctor mutants search others compare second-opinion explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests pictures figure16 experiments passes ci

@@ -118,5 +118,6 @@ pub fn no_record(about: &About, seed: Seed, why: &str) -> Record {
         coverage: BTreeMap::new(),
         broken_before: None,
         shrunk: None,
+        budgets: BTreeMap::new(),
     }
 }

@@ -106,6 +106,9 @@ pub struct Record {
     pub warnings: Vec<String>,
     /// Files that were written about the run: what each is, and its path.
     pub artefacts: BTreeMap<String, String>,
+    /// What was spent of each budget that the test checks, and how much there was.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub budgets: BTreeMap<String, (u64, u64)>,
     /// What the seed has chosen of the world, in lines for people, if that was for it to choose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,

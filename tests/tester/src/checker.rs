@@ -1,5 +1,6 @@
 //! Where everything that is seen of the cluster is brought together and checked at once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,6 +29,8 @@ pub struct Measures {
     pub found: parking_lot::Mutex<Option<(Duration, Failure)>>,
     /// What is to be said besides.
     pub remarks: parking_lot::Mutex<Vec<String>>,
+    /// What was spent of each budget, and how much there was; if several times, where that came closest.
+    pub budgets: parking_lot::Mutex<BTreeMap<String, (u64, u64)>>,
     /// And what the story says of itself.
     pub notes: parking_lot::Mutex<Vec<String>>,
     /// What the seed has chosen of the world, if that is for it to choose.
@@ -45,6 +48,7 @@ impl Measures {
         *self.found.lock() = None;
         self.remarks.lock().clear();
         self.notes.lock().clear();
+        self.budgets.lock().clear();
         *self.environment.lock() = None;
         *self.coverage.lock() = None;
     }

@@ -358,6 +358,7 @@ impl Lab {
                 .map(|coverage| coverage.by_name())
                 .unwrap_or_default(),
             shrunk: None,
+            budgets: measures.budgets.lock().clone(),
         }
     }
 

@@ -51,10 +51,18 @@ impl Cluster {
             waited += first.saturating_sub(since);
             count += 1;
             let at_once = calls.iter().filter(|time| **time < since + AT_ONCE).count();
-            if at_once > CALLS_AT_ONCE * (self.len() - 1) {
+            let limit = CALLS_AT_ONCE * (self.len() - 1);
+            self.spends("calls upon an election", at_once as u64, limit as u64);
+            if at_once > limit {
                 self.too_many_calls(term, leader, since, at_once).raise();
             }
         }
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.spends(
+            "us until a new leader is heard",
+            micros(waited / count.max(1)),
+            micros(HEARD_WITHIN),
+        );
         if count > 0 && waited / count > HEARD_WITHIN {
             Failure::liveness("new leaders keep silent")
                 .expected(format!(

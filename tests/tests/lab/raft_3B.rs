@@ -36,6 +36,7 @@ fn basic_agree() {
         let mean = total / COMMANDS;
         // On the wall clock a busy machine takes its time as well.
         let limit = if cluster.time_is_free() { LATENCY } else { 4 * LATENCY };
+        cluster.spends("us to agree", micros(mean), micros(limit));
         if mean > limit {
             Failure::budget("agreement is slow")
                 .expected(format!(
@@ -52,6 +53,10 @@ fn basic_agree() {
     });
 }
 
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 const STREAM: u32 = 100;
 const DELAY: Duration = Duration::from_millis(20);
 
@@ -62,6 +67,7 @@ fn steady_stream(cluster: &Cluster) {
     cluster.set_conditions(Conditions { delay, ..Conditions::reliable() });
     let mean = cluster.in_one_term("a hundred commands are applied", stream);
     let limit = 2 * (2 * DELAY);
+    cluster.spends("us to agree in a stream", micros(mean), micros(limit));
     if mean > limit {
         Failure::budget("agreement is slow when there is much to do")
             .expected(format!(
@@ -524,7 +530,8 @@ fn count() {
         cluster.expect_at_most(
             "requests before the first command",
             cluster.requests_served(),
-            30,
+            // It may have led for half a second. The original's 30 are met by luck at 25 heartbeats a second.
+            40,
             "an election takes two or four, and a leader at most some tens a second",
             "how many requests an election sends, and how often a leader sends heartbeats",
         );
@@ -545,7 +552,7 @@ fn count() {
             "requests sent in 2 s with a follower away",
             cluster.stats().requests - before,
             150,
-            "a leader sends each follower 25 requests a second at most, also to one that does not \
+            "a leader sends each follower 30 requests a second at most, also to one that does not \
              answer, and that one asks for votes now and then",
             "whether calls that fail are repeated, and by how many tasks",
         );

@@ -440,6 +440,7 @@ fn expect_small_states(cluster: &Cluster) {
     loop {
         let (size, server) = cluster.largest_state();
         if size < STATE_LIMIT {
+            cluster.spends("bytes of Raft state", size as u64, STATE_LIMIT as u64);
             return;
         }
         if Instant::now() >= deadline {

@@ -81,6 +81,7 @@ fn record(virtual_seconds: f64, rpcs: u64) -> Record {
         coverage: [("leaders".to_owned(), 2), ("stalls".to_owned(), 0)].into(),
         broken_before: None,
         shrunk: None,
+        budgets: std::collections::BTreeMap::new(),
     }
 }
 
