@@ -361,10 +361,12 @@ class Lanes {
     this.text(`S${s}`, 8, y - 7, { size: 14, bold: true });
     const up = recording.states.isUp(s, event);
     if (!up) return this.text("down", 8, y + 8, { size: 10.5, colour: colours.bad });
-    if (!recording.states.isKnown(s)) return;
+    const derived = recording.states.isDerived(s);
+    if (!derived && !recording.states.isKnown(s)) return;
     const state = recording.states.at(s, event);
     const sign = { leader: "● leads", candidate: "◐ asks", follower: "○ follows" }[state.role];
     this.text(sign, 30, y - 7, { size: 10.5 });
+    if (derived) return this.text(`T${state.term}, as told`, 8, y + 8, { size: 10.5, colour: colours.dim, max: LEFT - 10 });
     const last = lastOf(state);
     this.text(`T${state.term} i${last.index} c${state.commit}`, 8, y + 8, { size: 10.5, colour: colours.dim, max: LEFT - 10 });
   }

@@ -8,7 +8,7 @@ function drawState(app) {
   const { states } = recording;
   const title = make("h2", "", `S${server} `);
   section.append(title);
-  if (!states.isKnown(server)) title.append(make("small", "", "shows nothing of itself"));
+  if (!states.isKnown(server)) title.append(make("small", "", states.isDerived(server) ? "shows nothing of itself; role and term are what its messages tell" : "shows nothing of itself"));
   else {
     const up = states.isUp(server, event);
     title.append(make("small", "", up ? "at the cursor" : "is down; what it was in before"));

@@ -75,7 +75,7 @@ function drawNode(c, app, s, event, [x, y]) {
   c.fillText(`S${s}`, x, y - 4);
   c.font = "10px system-ui";
   c.fillText(up ? `T${state.term}` : "down", x, y + 9);
-  if (up && states.isKnown(s)) c.fillText({ leader: "● leads", candidate: "◐ asks", follower: "○" }[state.role], x, y + 36);
+  if (up && (states.isKnown(s) || states.isDerived(s))) c.fillText({ leader: "● leads", candidate: "◐ asks", follower: "○" }[state.role], x, y + 36);
 }
 
 /// Links that are down at the cursor.

@@ -60,6 +60,7 @@ class States {
         track.marks.push({ at, event: i, kind: "snapshot", index: (what.installed ?? what.snapshot).index });
       }
     });
+    this.derived = new Set(run.derived ?? []);
     this.bands = this.tracks.map((track) => bands(track, run.end));
   }
 
@@ -96,7 +97,12 @@ class States {
 
   /// Has anything been seen of this server's insides?
   isKnown(server) {
-    return this.tracks[server].memory.some((entry) => entry.by);
+    return !this.isDerived(server) && this.tracks[server].memory.some((entry) => entry.by);
+  }
+
+  /// Are its role and term only what its messages tell?
+  isDerived(server) {
+    return this.derived.has(server);
   }
 
   hasDisk(server, event) {

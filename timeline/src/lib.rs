@@ -9,6 +9,7 @@
 //!
 //! - [`model`] is the data: events, calls, checks, operations.
 //! - [`replay`] gives each server's state at each event.
+//! - [`add_derived_states`] tells roles and terms from messages where servers show nothing.
 //! - [`rules`] finds steps that no right Raft takes.
 //! - [`words`] reads what messages say.
 //! - [`why`] walks back from the verdict along messages and local steps.
@@ -16,6 +17,7 @@
 //!
 //! Not here: how a run is recorded, and anything of a tester.
 
+mod derive;
 pub mod model;
 mod page;
 pub mod replay;
@@ -24,6 +26,7 @@ mod shiviz;
 pub mod why;
 pub mod words;
 
+pub use derive::add_derived_states;
 pub use model::Run;
 pub use page::{page, page_beside, run_of_page};
 pub use shiviz::shiviz;

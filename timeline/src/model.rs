@@ -51,9 +51,17 @@ pub struct Run {
     pub contents: Vec<String>,
     /// Names of methods; [`Call::method`] counts them.
     pub methods: Vec<String>,
+    /// Servers that show nothing of themselves: their roles, terms and votes are what their messages tell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub derived: Vec<usize>,
 }
 
 impl Run {
+    /// Does this server show what it is in? Else nothing of that can be held against it.
+    pub fn shows(&self, server: usize) -> bool {
+        !self.derived.contains(&server)
+    }
+
     /// Of the format. Another number means that names or meanings have changed.
     pub const VERSION: u32 = 1;
 }

@@ -426,7 +426,17 @@ fn situation(run: &Run, at: Micros) -> Vec<String> {
             .iter()
             .filter(|call| call.reply.as_ref().is_some_and(|reply| reply.arrived.is_some()));
         let memory = &state.memory;
-        let is = if state.up {
+        let is = if state.up && !run.shows(server) {
+            sentences.push(format!(
+                "S{server} shows nothing of itself. In the {} s before: requests sent {}, answered {}, \
+                 received {}.",
+                LATELY / 1_000_000,
+                sent.len(),
+                answered.count(),
+                arrived.count(),
+            ));
+            continue;
+        } else if state.up {
             format!("is {} in T{}", format!("{:?}", memory.role).to_lowercase(), memory.term)
         } else {
             "is down".to_owned()

@@ -61,10 +61,12 @@ impl Words {
             last: entry("last"),
             snapshot: entry("lastincluded"),
             granted: get(&["votegranted", "granted"]).and_then(Value::as_bool),
-            success: outcome.map(|value| match value {
-                Value::Bool(yes) => *yes,
-                Value::String(word) => word == "Accepted" || word == "Success",
-                _ => false,
+            success: outcome.and_then(|value| match value {
+                Value::Bool(yes) => Some(*yes),
+                Value::String(word) => is_yes(word),
+                // A variant with fields, as serde writes it: its name, and the fields below it.
+                Value::Object(fields) if fields.len() == 1 => is_yes(fields.keys().next()?),
+                _ => None,
             }),
         }
     }
@@ -78,6 +80,30 @@ impl Words {
 /// `prev_log_index`, `prevLogIndex` and `PrevLogIndex` are one name.
 fn plain(name: &str) -> String {
     name.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// Is this word for an outcome one for success, or one for its contrary? `None` if it is neither.
+fn is_yes(word: &str) -> Option<bool> {
+    const YES: [&str; 6] = ["accept", "success", "ok", "match", "append", "agree"];
+    const NO: [&str; 10] = [
+        "refus",
+        "reject",
+        "fail",
+        "conflict",
+        "mismatch",
+        "stale",
+        "deni",
+        "old",
+        "inconsisten",
+        "behind",
+    ];
+    let word = plain(word);
+    let begins = |list: &[&str]| list.iter().any(|stem| word.starts_with(stem));
+    match (begins(&YES), begins(&NO)) {
+        (true, _) => Some(true),
+        (false, true) => Some(false),
+        (false, false) => None,
+    }
 }
 
 fn first_term(text: &str) -> Option<u64> {
@@ -103,6 +129,10 @@ mod tests {
         assert_eq!(Words::of(r#"{"term":2,"vote_granted":false}"#).granted, Some(false));
         assert_eq!(Words::of(r#"{"outcome":{"Refused":{"newest":0}}}"#).success, Some(false));
         assert_eq!(Words::of(r#"{"outcome":"Accepted"}"#).success, Some(true));
+        assert_eq!(Words::of(r#"{"outcome":{"Accepted":{"last":7}}}"#).success, Some(true));
+        // What is not understood is no refusal.
+        assert_eq!(Words::of(r#"{"outcome":{"Ahead":{"last":7}}}"#).success, None);
+        assert_eq!(Words::of(r#"{"outcome":{"last":7,"term":2}}"#).success, None);
     }
 
     #[test]

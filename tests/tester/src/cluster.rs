@@ -785,7 +785,7 @@ impl Cluster {
     /// takes time in proportion to the log.
     pub fn look_at_log(&self, server: ServerId) {
         if let Some(Incarnation { node, raft, .. }) = self.incarnation(server)
-            && let Ok(view) = node.run(|| raft.view())
+            && let Ok(view) = node.run(|| crate::views::of(&raft))
         {
             let sight = self.observe(server).or_else(|| {
                 // On the wall clock nobody can look without taking part.

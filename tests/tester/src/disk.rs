@@ -17,6 +17,7 @@ use raftapi::{ApplyMsg, Persister, RaftView, ServerId, SnapshotWrite};
 use crate::acks::Acknowledged;
 use crate::report::Failure;
 use crate::text::at;
+use crate::views;
 
 /// One server's disk: its Raft state and its snapshot.
 pub(crate) type Disk = (Vec<u8>, Vec<u8>);
@@ -60,13 +61,21 @@ pub(crate) fn aside<T: Send + 'static>(
 /// shows nothing, or does not start.
 pub(crate) fn read_back(me: ServerId, servers: usize, disk: &Persister) -> Option<RaftView> {
     let disk = copy(disk);
-    aside(0, move || {
-        let network = Network::new();
-        let (node, raft, _applies) = start(&network, me, servers, disk)?;
-        // Some read their disk in a task of their own.
-        time::sleep(Duration::from_micros(10));
-        node.run(|| raft.view()).ok()?
-    })
+    aside(0, move || Some(view_of(&Network::new(), me, servers, disk)?.1))
+}
+
+/// The same, in the run that is going on; and the node on which it was started.
+pub(crate) fn view_of(
+    network: &Network,
+    me: ServerId,
+    servers: usize,
+    disk: Disk,
+) -> Option<(Node, RaftView)> {
+    let (node, raft, _applies) = start(network, me, servers, disk)?;
+    // Some read their disk in a task of their own.
+    time::sleep(Duration::from_micros(10));
+    let view = node.run(|| views::of(&raft)).ok()??;
+    Some((node, view))
 }
 
 /// What the server has told others must be among what is `found` on its disk.

@@ -23,6 +23,7 @@ use crate::disk;
 use crate::following::Following;
 use crate::nemesis::server;
 use crate::report::Failure;
+use crate::views;
 use crate::views::Views;
 use crate::votes::Votes;
 
@@ -321,7 +322,7 @@ impl Cluster {
             Some(Sight {
                 incarnation: node.incarnation(),
                 state: raft.get_state(),
-                view: raft.view(),
+                view: views::of(&raft),
                 saves: persister.saves(),
             })
         })?

@@ -7,8 +7,11 @@
 //! believed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::sync::OnceLock;
 
 use labrt::time::Duration;
+use raft::Raft;
 use raftapi::{EntryId, LogIndex, RaftView, RoleView, ServerId, Term};
 
 use crate::applied::Applied;
@@ -18,6 +21,14 @@ use crate::text::at;
 
 /// `view()` and `get_state()` may differ for a moment, if the one is changed before the other.
 const MOMENT: Duration = Duration::from_millis(50);
+
+/// What a server shows of itself. `LAB_VIEW=no` has all servers show nothing, as a Raft does whose author
+/// has not written `view` yet: to see what the tester makes of that.
+pub(crate) fn of(raft: &Raft) -> Option<RaftView> {
+    static HIDDEN: OnceLock<bool> = OnceLock::new();
+    let hidden = HIDDEN.get_or_init(|| env::var("LAB_VIEW").is_ok_and(|value| value == "no"));
+    if *hidden { None } else { raft.view() }
+}
 
 /// What all servers have shown.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use labtester::{Lab, Record};
 use timeline::Run;
-use timeline::model::{Fate, What};
+use timeline::model::{Fate, Role, What};
 use timeline::why::Story;
 
 /// A test of this binary, run by itself: what it printed, its record, and its timeline if it is drawn.
@@ -55,7 +55,7 @@ fn a_recorded_run_is_the_same_run() {
     }
 }
 
-/// A right server breaks no rule, in whatever it is put through.
+/// A correct server breaks no rule, in whatever it is put through, whether it shows what it is in or not.
 #[test]
 fn nothing_is_found_in_a_right_server() {
     for test in [
@@ -70,7 +70,32 @@ fn nothing_is_found_in_a_right_server() {
     ] {
         let (_, _, run) = recorded(test, &[("LAB_TRACE", "always")]);
         assert_eq!(Story::of(&run.unwrap()).findings, [], "{test}");
+        let (_, _, run) = recorded(test, &[("LAB_TRACE", "always"), ("LAB_VIEW", "no")]);
+        let run = run.unwrap();
+        assert_eq!(Story::of(&run).findings, [], "{test}, without a view");
+        assert_eq!(run.derived.len(), run.servers, "{test}");
     }
+}
+
+/// Roles and terms of servers that show nothing are told by their messages: as they would have shown them.
+#[test]
+fn roles_and_terms_are_derived_from_messages() {
+    let leaders = |view: &str| {
+        let variables = [("LAB_TRACE", "always"), ("LAB_VIEW", view)];
+        let run = recorded("raft_3A::many_elections", &variables).2.unwrap();
+        let mut terms = vec![0; run.servers];
+        let mut leaders = std::collections::BTreeSet::new();
+        for event in &run.events {
+            if let (What::State(change), Some(server)) = (&event.what, event.server) {
+                terms[server] = change.term.unwrap_or(terms[server]);
+                if change.role == Some(Role::Leader) {
+                    leaders.insert((terms[server], server));
+                }
+            }
+        }
+        leaders
+    };
+    assert_eq!(leaders("no"), leaders("yes"));
 }
 
 /// Loses a majority on purpose; run by the test below.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Call, Mark, Micros, Operation, Role, Run, Verdict, What};
+use crate::model::{Call, Event, Mark, Micros, Operation, Role, Run, Verdict, What};
 use crate::replay::Replay;
 use crate::why::Subject;
 
@@ -404,6 +404,10 @@ impl<'a> Clients<'a> {
     fn slow(&mut self) {
         let end = self.run.verdict.as_ref().map_or(self.run.end, |verdict| verdict.at);
         let name = |peer: usize| self.run.peers[peer].clone();
+        let own = |server: usize| -> Vec<&Event> {
+            self.run.events.iter().filter(|event| event.server == Some(server)).collect()
+        };
+        let by_server: Vec<Vec<&Event>> = (0..self.run.servers).map(own).collect();
         let (mut late, mut again): (Vec<(Micros, usize, String)>, BTreeMap<_, usize>) =
             (Vec::new(), BTreeMap::new());
         for (client, call) in
@@ -412,17 +416,14 @@ impl<'a> Clients<'a> {
             let Some(came) = call.request.arrived else { continue };
             let left = call.reply.as_ref().map_or(end, |reply| reply.sent);
             let server = call.to;
-            let applied = self.run.events.iter().find(|event| {
-                event.server == Some(server)
-                    && event.at >= came
-                    && matches!(event.what, What::Applied { .. })
-            });
-            let crashed = self.run.events.iter().any(|event| {
-                event.server == Some(server)
-                    && event.at > came
-                    && event.at < left
-                    && event.what == What::Crashed
-            });
+            let Some(events) = by_server.get(server) else { continue };
+            let since = &events[events.partition_point(|event| event.at < came)..];
+            let applied =
+                since.iter().find(|event| matches!(event.what, What::Applied { .. })).copied();
+            let crashed = since
+                .iter()
+                .take_while(|event| event.at < left)
+                .any(|event| event.at > came && event.what == What::Crashed);
             if crashed || left < came {
                 continue;
             }

@@ -127,12 +127,7 @@ impl Elections {
                         "S{server} has a request of S{}, which is in T{asked}, and stays in T{}",
                         message.other, memory.term
                     );
-                    let act = match method {
-                        Method::Vote => Act::Term,
-                        Method::Install => Act::Install,
-                        _ => Act::Append,
-                    };
-                    report.add((Rule::NewerTerm, act), memory.term, None, text);
+                    report.add((Rule::NewerTerm, act_of(method)), memory.term, None, text);
                 }
                 if method == Method::Vote {
                     refusal(scene, report, message);
@@ -161,6 +156,32 @@ impl Elections {
             }
             _ => {}
         }
+    }
+}
+
+/// A server that shows nothing of itself says in which term it is when it answers: not in an older one than
+/// that of the request.
+pub(super) fn answers_in_old_term(report: &mut Report, message: &Message) {
+    let told = message.reply.as_ref().and_then(|reply| reply.term);
+    let (Way::ReplyLeaves, Some(asked), Some(told)) = (message.way, message.request.term, told)
+    else {
+        return;
+    };
+    if message.method != Method::Other && told < asked {
+        let (server, other) = (message.server, message.other);
+        let text = format!(
+            "S{server} has a request of S{other}, which is in T{asked}, and answers in T{told}"
+        );
+        let act = act_of(message.method);
+        report.add((Rule::NewerTerm, act), told, None, text);
+    }
+}
+
+fn act_of(method: Method) -> Act {
+    match method {
+        Method::Vote => Act::Term,
+        Method::Install => Act::Install,
+        Method::Append | Method::Other => Act::Append,
     }
 }
 

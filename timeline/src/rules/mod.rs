@@ -24,7 +24,7 @@ mod logs;
 mod progress;
 mod promises;
 mod snapshots;
-mod talk;
+pub(crate) mod talk;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -183,6 +183,8 @@ const SOON: Micros = 3_000;
 struct Judge<'a> {
     run: &'a Run,
     replay: Replay,
+    /// Which servers show what they are in.
+    shown: Vec<bool>,
     talk: Talk,
     found: Vec<Finding>,
     counts: BTreeMap<(usize, Rule), usize>,
@@ -207,6 +209,7 @@ impl<'a> Judge<'a> {
         Judge {
             run,
             replay: Replay::new(servers),
+            shown: (0..servers).map(|server| run.shows(server)).collect(),
             talk: Talk::new(run),
             found: Vec::new(),
             counts: BTreeMap::new(),
@@ -228,18 +231,35 @@ impl<'a> Judge<'a> {
             return;
         };
         let (run, at) = (self.run, event.at);
-        let scene =
-            Scene { run, replay: &self.replay, talk: &self.talk, at, event: number, server };
+        let scene = Scene {
+            run,
+            replay: &self.replay,
+            shown: &self.shown,
+            talk: &self.talk,
+            at,
+            event: number,
+            server,
+        };
         let mut before = Report::of(&scene);
         self.timers.pass(&scene, &mut before);
         let old = self.replay.servers[server].memory.clone();
         let old_disk = self.replay.servers[server].disk.clone();
         self.replay.step(event);
         let new = self.replay.servers[server].memory.clone();
-        let scene =
-            Scene { run, replay: &self.replay, talk: &self.talk, at, event: number, server };
+        let scene = Scene {
+            run,
+            replay: &self.replay,
+            shown: &self.shown,
+            talk: &self.talk,
+            at,
+            event: number,
+            server,
+        };
         let mut report = Report { found: before.found, ..Report::of(&scene) };
         match &event.what {
+            // What is derived from messages, or never was seen, is not judged.
+            What::State(_) | What::Snapshot { .. } | What::Command { .. }
+                if !self.shown[server] => {}
             What::Crashed => self.crashed[server] = Some(old),
             What::Started => {
                 self.starts[server] = true;
@@ -267,7 +287,9 @@ impl<'a> Judge<'a> {
             }
             What::Saved { snapshot, same, disk, .. } => {
                 let moved = (old_disk.as_ref(), disk.is_some());
-                self.snapshots.saved(&scene, &mut report, moved, *same);
+                if self.shown[server] {
+                    self.snapshots.saved(&scene, &mut report, moved, *same);
+                }
                 self.promises.saved(&mut report, *snapshot);
             }
             What::Snapshot { index } => self.snapshots.taken(&scene, *index),
@@ -289,10 +311,12 @@ impl<'a> Judge<'a> {
     fn message(&mut self, message: &Message, event: usize) {
         let server = message.server;
         let (run, replay, at) = (self.run, &self.replay, message.at);
-        let scene = Scene { run, replay, talk: &self.talk, at, event, server };
+        let scene = Scene { run, replay, shown: &self.shown, talk: &self.talk, at, event, server };
         let mut report = Report::of(&scene);
         self.timers.pass(&scene, &mut report);
-        if server < run.servers && replay.servers[server].up {
+        if server < run.servers && replay.servers[server].up && !self.shown[server] {
+            elections::answers_in_old_term(&mut report, message);
+        } else if server < run.servers && replay.servers[server].up {
             self.timers.message(&scene, &mut report, message);
             self.elections.message(&scene, &mut report, message);
             self.logs.message(&scene, &mut report, message);
@@ -308,7 +332,8 @@ impl<'a> Judge<'a> {
     fn end(&mut self) {
         let event = self.run.events.len().saturating_sub(1);
         let (run, replay, at) = (self.run, &self.replay, self.run.end);
-        let scene = Scene { run, replay, talk: &self.talk, at, event, server: 0 };
+        let scene =
+            Scene { run, replay, shown: &self.shown, talk: &self.talk, at, event, server: 0 };
         let mut report = Report::of(&scene);
         self.timers.pass(&scene, &mut report);
         self.snapshots.end(&scene, &mut report);
@@ -334,6 +359,8 @@ impl<'a> Judge<'a> {
 struct Scene<'a> {
     run: &'a Run,
     replay: &'a Replay,
+    /// Which servers show what they are in.
+    shown: &'a [bool],
     talk: &'a Talk,
     at: Micros,
     event: usize,

@@ -81,7 +81,8 @@ impl Progress {
                     let holds = new.term_at(matched).is_none_or(|term| {
                         let peer = &scene.replay.servers[follower];
                         // Since then it may have listened to another leader.
-                        peer.memory.term != new.term
+                        !scene.shown[follower]
+                            || peer.memory.term != new.term
                             || peer.memory.holds(matched, term)
                             || peer.disk.as_ref().is_some_and(|disk| disk.holds(matched, term))
                     });

@@ -9,22 +9,22 @@ use crate::words::Words;
 
 /// Something that happens to a message, at one of its ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Message {
-    pub(super) at: Micros,
-    pub(super) way: Way,
+pub(crate) struct Message {
+    pub(crate) at: Micros,
+    pub(crate) way: Way,
     /// At whom.
-    pub(super) server: usize,
+    pub(crate) server: usize,
     /// Who is at the other end.
-    pub(super) other: usize,
-    pub(super) method: Method,
-    pub(super) request: Rc<Words>,
+    pub(crate) other: usize,
+    pub(crate) method: Method,
+    pub(crate) request: Rc<Words>,
     /// Of a reply.
-    pub(super) reply: Option<Rc<Words>>,
-    pub(super) call: usize,
+    pub(crate) reply: Option<Rc<Words>>,
+    pub(crate) call: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Way {
+pub(crate) enum Way {
     RequestLeaves,
     RequestArrives,
     ReplyLeaves,
@@ -33,7 +33,7 @@ pub(super) enum Way {
 
 /// Raft's calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Method {
+pub(crate) enum Method {
     Vote,
     Append,
     Install,
@@ -53,13 +53,13 @@ impl Method {
     }
 
     /// Does it come from a leader?
-    pub(super) fn leads(self) -> bool {
+    pub(crate) fn leads(self) -> bool {
         matches!(self, Method::Append | Method::Install)
     }
 }
 
 /// All that happens to calls between servers, in the order of time.
-pub(super) fn messages(run: &Run) -> Vec<Message> {
+pub(crate) fn messages(run: &Run) -> Vec<Message> {
     let methods: Vec<Method> = run.methods.iter().map(|name| Method::of(name)).collect();
     let mut known: BTreeMap<usize, Rc<Words>> = BTreeMap::new();
     let mut words = |leg: &Leg| {
@@ -95,24 +95,24 @@ pub(super) fn messages(run: &Run) -> Vec<Message> {
 }
 
 /// What was heard.
-pub(super) struct Talk {
+pub(crate) struct Talk {
     /// Who asked for votes in which term.
-    pub(super) asked: BTreeSet<(u64, usize)>,
+    pub(crate) asked: BTreeSet<(u64, usize)>,
     /// When each server last had a request of whoever leads its term, and of whom.
-    pub(super) led: Vec<Option<(Micros, usize)>>,
+    pub(crate) led: Vec<Option<(Micros, usize)>>,
     /// When each server last had entries or a snapshot; and a snapshot.
-    pub(super) fed: Vec<Option<Micros>>,
-    pub(super) installs: Vec<Option<Micros>>,
+    pub(crate) fed: Vec<Option<Micros>>,
+    pub(crate) installs: Vec<Option<Micros>>,
     /// When each server last gave its vote, and to whom.
-    pub(super) granted: Vec<Option<(Micros, usize)>>,
+    pub(crate) granted: Vec<Option<(Micros, usize)>>,
     /// When the first last had an answer of the second.
-    pub(super) answered: BTreeMap<(usize, usize), Micros>,
+    pub(crate) answered: BTreeMap<(usize, usize), Micros>,
     /// Requests of leaders that have arrived at each server, and have no answer yet.
-    pub(super) open: Vec<BTreeSet<usize>>,
+    pub(crate) open: Vec<BTreeSet<usize>>,
 }
 
 impl Talk {
-    pub(super) fn new(run: &Run) -> Talk {
+    pub(crate) fn new(run: &Run) -> Talk {
         Talk {
             asked: BTreeSet::new(),
             led: vec![None; run.servers],
@@ -125,7 +125,7 @@ impl Talk {
     }
 
     /// Remembers a message.
-    pub(super) fn hear(&mut self, message: &Message, replay: &Replay) {
+    pub(crate) fn hear(&mut self, message: &Message, replay: &Replay) {
         let Message { at, way, server, other, method, ref request, ref reply, call } = *message;
         match (way, method) {
             (Way::RequestLeaves, Method::Vote) => {

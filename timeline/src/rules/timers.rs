@@ -118,6 +118,9 @@ impl Timers {
             return;
         }
         for (server, peer) in scene.replay.servers.iter().enumerate() {
+            if !scene.shown[server] {
+                continue;
+            }
             let since = self.reason[server];
             let late = since + LONGEST < scene.at;
             if peer.up && peer.memory.role != Role::Leader && late && !self.waits[server] {

@@ -8,17 +8,15 @@ use std::mem;
 use std::sync::Arc;
 
 use labrpc::Network;
-use labrt::channel;
-use labrt::node::Node;
 use labrt::sim::{self, Config};
 use parking_lot::Mutex;
-use raft::Raft;
-use raftapi::{Persister, RaftView, ServerId, SnapshotWrite};
+use raftapi::{Persister, RaftView, ServerId};
 use timeline::Run;
 use timeline::model::What;
 
 use super::Tape;
 use super::views::{difference, nothing};
+use crate::disk;
 
 /// What was saved, until it can be read.
 #[derive(Default)]
@@ -112,7 +110,11 @@ impl Saves {
         }
         let mut last = vec![nothing(); servers];
         for ((event, server), view) in places.into_iter().zip(views) {
-            let Some(view) = view else { continue };
+            // What follows a gap is whole again.
+            let Some(view) = view else {
+                last[server.0] = nothing();
+                continue;
+            };
             if let What::Saved { disk, .. } = &mut run.events[event].what {
                 *disk = Some(difference(&last[server.0], &view).unwrap_or_default());
             }
@@ -123,12 +125,10 @@ impl Saves {
 
 /// What a server is in that starts from this.
 fn boot(save: &Save, servers: usize) -> Option<RaftView> {
-    let (network, node) = (Network::new(), Node::new(&save.server.to_string()));
-    let peers = (0..servers).map(|peer| network.end(&node, &ServerId(peer).to_string())).collect();
-    let persister = Arc::new(Persister::new());
-    persister.save(save.state.clone(), SnapshotWrite::Replace(save.snapshot.to_vec()));
-    let (apply, _applies) = channel::unbounded();
-    let view = node.run(|| Raft::new(peers, save.server.0, persister, apply).view());
-    node.kill();
-    view.ok().flatten()
+    let saved = (save.state.clone(), save.snapshot.to_vec());
+    let view = disk::view_of(&Network::new(), save.server, servers, saved);
+    view.map(|(node, view)| {
+        node.kill();
+        view
+    })
 }

@@ -64,7 +64,7 @@ pub(crate) fn record(
     }
     if tape.views.lock().hidden {
         run.gaps
-            .push("Raft::view shows nothing, so roles, terms and logs are not known.".to_owned());
+            .push("Raft::view shows nothing, so roles and terms are what messages tell, and logs are not known.".to_owned());
     }
     run.gaps.push(
         "Election timers are the servers' own and not seen here; shown is how long ago each last \
@@ -78,6 +78,9 @@ pub(crate) fn record(
     if let Some(clients) = clients {
         let commands = commands::read(std::mem::take(&mut tape.saves.lock().logs));
         history::add(&clients.history(), &commands, &mut run);
+    }
+    if tape.views.lock().hidden {
+        timeline::add_derived_states(&mut run);
     }
     // Last, since others know events by their place.
     let blocked = tape.views.lock().blocked(run.end);

@@ -210,7 +210,7 @@ impl Tape {
     fn look(&self, server: ServerId) {
         // Not under the lock: a student's view may log.
         let Some(raft) = self.views.lock().raft(server) else { return };
-        let Some(view) = sim::observe(|| raft.view()) else {
+        let Some(view) = sim::observe(|| crate::views::of(&raft)) else {
             return self.views.lock().is_closed(server, micros(sim::elapsed()));
         };
         drop(raft);
