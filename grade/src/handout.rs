@@ -99,15 +99,26 @@ pub fn write(staff: &Files, reader: Reader, folder: &Path) -> Result<Files> {
     say(&format!("none of {} secret lines is handed out\n", secrets.len()));
 
     may_be_replaced(folder)?;
-    workspace::write(&handed_out, folder)?;
-    // Takes what only the staff's crates need out of the lock file.
-    cargo(folder, &["update", "--workspace", "--offline", "--quiet"], &[])?;
-    let lock = fs::read(folder.join("Cargo.lock")).context("Cargo.lock")?;
-    handed_out.insert("Cargo.lock".to_owned(), lock);
+    // Beside its place: where cargo fails, nothing half-written stays behind.
+    let beside = folder.with_extension("part");
+    let lock = lock_file(&handed_out, &beside);
+    // Whatever came of it.
+    let removed = fs::remove_dir_all(&beside);
+    handed_out.insert("Cargo.lock".to_owned(), lock?);
+    removed.with_context(|| beside.display().to_string())?;
     let pristine = archive::pack(&handed_out)?;
     handed_out.insert(PRISTINE.to_owned(), pristine);
     workspace::write(&handed_out, folder)?;
     Ok(handed_out)
+}
+
+/// The lock file without what only the staff's crates need, made in a `folder` of its own. The registry
+/// is asked only if this machine has not asked it before.
+fn lock_file(tree: &Files, folder: &Path) -> Result<Vec<u8>> {
+    workspace::write(tree, folder)?;
+    let offline = cargo(folder, &["update", "--workspace", "--offline", "--quiet"], &[]);
+    offline.or_else(|_| cargo(folder, &["update", "--workspace", "--quiet"], &[]))?;
+    fs::read(folder.join("Cargo.lock")).context("Cargo.lock")
 }
 
 fn size(files: &Files) -> String {
@@ -140,13 +151,13 @@ fn check(root: &Path, folder: &Path) -> Result<()> {
     let target = target.to_str().context("the target folder's name is not UTF-8")?;
     let env = [("CARGO_TARGET_DIR", target), ("RUSTDOCFLAGS", "-D warnings")];
     cargo(folder, &["fmt", "--all", "--check"], &[])?;
-    let clippy = ["clippy", "--frozen", "--quiet", "--workspace", "--all-targets"];
+    let clippy = ["clippy", "--locked", "--quiet", "--workspace", "--all-targets"];
     cargo(folder, &[&clippy[..], &["--", "-D", "warnings"]].concat(), &env)?;
-    let doc = ["doc", "--frozen", "--quiet", "--no-deps", "-p", "raft", "-p", "kvraft"];
+    let doc = ["doc", "--locked", "--quiet", "--no-deps", "-p", "raft", "-p", "kvraft"];
     cargo(folder, &doc, &env)?;
     say("rustfmt, clippy and rustdoc have nothing to say\n");
 
-    let build = Build { root: folder.to_owned(), profile: "dev".to_owned(), frozen: true };
+    let build = Build { root: folder.to_owned(), profile: "dev".to_owned(), frozen: false };
     let mut command = build.command();
     command.env("CARGO_TARGET_DIR", target);
     let binary = crate::suite::TestBinary::new(build.run(command)?, folder.join("tests"));

@@ -51,12 +51,14 @@ pub(super) const HIDDEN: &str = "tests/tests/hidden/";
 
 /// Exceptions: the tester's own tests, and the scenarios that the book's figures are drawn from, need a
 /// Raft that works.
-const KEPT_BACK: [&str; 5] = [
+const KEPT_BACK: [&str; 7] = [
     "book/scenarios/",
     "tests/tests/lab/child.rs",
     "tests/tests/lab/recorder.rs",
+    "tests/tests/lab/search.rs",
     "tests/tests/lab/tester.rs",
     "tests/tests/lab/tester_kv.rs",
+    "tests/tests/lab/tester_search.rs",
 ];
 
 /// The files in here take the place of those with the same path in the workspace: the skeleton, and
