@@ -100,14 +100,20 @@ pub fn write(staff: &Files, reader: Reader, folder: &Path) -> Result<Files> {
 
     may_be_replaced(folder)?;
     // Beside its place: where cargo fails, nothing half-written stays behind.
-    let beside = folder.with_extension("part");
+    let mut name = folder.file_name().context("the tree needs a folder of its own")?.to_owned();
+    name.push(".unfinished");
+    let beside = folder.with_file_name(name);
     let lock = lock_file(&handed_out, &beside);
     // Whatever came of it.
     let removed = fs::remove_dir_all(&beside);
     handed_out.insert("Cargo.lock".to_owned(), lock?);
     removed.with_context(|| beside.display().to_string())?;
     let pristine = archive::pack(&handed_out)?;
-    handed_out.insert(PRISTINE.to_owned(), pristine);
+    handed_out.insert(PRISTINE.to_owned(), pristine.clone());
+    // First what says that the tree may be replaced: if this is cut short, the next run goes on.
+    let mark = folder.join(PRISTINE);
+    fs::create_dir_all(mark.parent().unwrap_or(folder))?;
+    fs::write(&mark, pristine).with_context(|| mark.display().to_string())?;
     workspace::write(&handed_out, folder)?;
     Ok(handed_out)
 }
