@@ -12,6 +12,7 @@
 //! keeps is data: the policy with its hidden tests, and the seeds.
 
 mod leak;
+mod remnants;
 mod tree;
 
 use std::fs;
@@ -98,6 +99,7 @@ pub fn write(staff: &Files, reader: Reader, folder: &Path) -> Result<Files> {
     refuse_leaks(&secrets.in_tree(&handed_out))?;
     say(&format!("none of {} secret lines is handed out\n", secrets.len()));
 
+    refuse_remnants(&remnants::remnants(&handed_out), reader)?;
     may_be_replaced(folder)?;
     // Beside its place: where cargo fails, nothing half-written stays behind.
     let mut name = folder.file_name().context("the tree needs a folder of its own")?.to_owned();
@@ -138,6 +140,13 @@ fn refuse_leaks(leaks: &[Leak]) -> Result<()> {
         return Ok(());
     }
     bail!("students would see:{}", leaks.iter().map(line).collect::<String>())
+}
+
+fn refuse_remnants(found: &[String], reader: Reader) -> Result<()> {
+    if found.is_empty() || reader == Reader::Grader {
+        return Ok(());
+    }
+    bail!("students would see what makes sense for staff only:\n  {}", found.join("\n  "))
 }
 
 /// What is in the folder goes away; so it must be a tree that was written here before.

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::submission::has_extension;
 use crate::workspace::{self, Files};
 
 /// Files, and folders with all that is in them, that are handed out. What is not named here stays:
@@ -49,10 +50,12 @@ const OF_GRADING: [&str; 2] = [HIDDEN, "grade.toml"];
 /// The sources of hidden tests.
 pub(super) const HIDDEN: &str = "tests/tests/hidden/";
 
-/// Exceptions: the tester's own tests, and the scenarios that the book's figures are drawn from, need a
+/// Exceptions: pages for staff; the tester's own tests, and the scenarios that the book's figures are drawn from, need a
 /// Raft that works.
-const KEPT_BACK: [&str; 7] = [
+const KEPT_BACK: [&str; 9] = [
+    "book/en/src/staff/",
     "book/scenarios/",
+    "book/zh/src/staff/",
     "tests/tests/lab/child.rs",
     "tests/tests/lab/recorder.rs",
     "tests/tests/lab/search.rs",
@@ -118,6 +121,7 @@ pub(super) fn hand_out(staff: &Files, reader: Reader) -> Result<Files> {
         let mut contents = without(STAFFS, path, contents)?;
         if reader == Reader::Student {
             contents = without(HIDDEN_LINES, path, &contents)?;
+            contents = without_staff(path, contents);
         }
         tree.insert(path.clone(), contents);
     }
@@ -156,7 +160,10 @@ fn without([begin, end]: [&str; 2], path: &str, contents: &[u8]) -> Result<Vec<u
     let mut kept = String::new();
     let mut inside = false;
     for line in text.split_inclusive('\n') {
-        let comment = line.trim().trim_start_matches(['/', '#', ' ']);
+        let comment = line
+            .trim()
+            .trim_start_matches(['/', '#', ' ', '<', '!', '-'])
+            .trim_end_matches(['-', '>', ' ']);
         if comment == begin || comment == end {
             if inside == (comment == begin) {
                 bail!("{path}: `{comment}` without its other half");
@@ -170,6 +177,30 @@ fn without([begin, end]: [&str; 2], path: &str, contents: &[u8]) -> Result<Vec<u
         bail!("{path}: `{begin}` without its other half");
     }
     Ok(kept.into_bytes())
+}
+
+/// A page of the book without what leads to the staff's pages and to wrong servers; and what a crate is for
+/// without the solution.
+fn without_staff(path: &str, contents: Vec<u8>) -> Vec<u8> {
+    let is_page = path.starts_with("book/") && has_extension(path, "md");
+    if !is_page && !path.ends_with("Cargo.toml") {
+        return contents;
+    }
+    let text = String::from_utf8_lossy(&contents);
+    if !is_page {
+        return text
+            .replace(": the reference solution, and what a student replaces", "")
+            .into_bytes();
+    }
+    let is_staffs = |line: &&str| line.contains("](staff/") || line.contains("< tests/mutants");
+    // The last column of this page's tables names wrong servers.
+    let has_numbers = path.ends_with("debugging/symptoms.md");
+    let narrow = |line: &str| match line.trim_end().trim_end_matches('|').rsplit_once('|') {
+        Some((rest, _)) if has_numbers && line.starts_with('|') => format!("{rest}|\n"),
+        _ => line.to_owned(),
+    };
+    let kept = text.split_inclusive('\n').filter(|line| !is_staffs(line));
+    kept.map(narrow).collect::<String>().into_bytes()
 }
 
 /// The workspace's manifest with those of its members that are there.
