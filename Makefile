@@ -126,4 +126,7 @@ passes: ## the lines of tests that pass, as the book shows them
 ci: ## what has to pass before a change lands
 	bash .ci/run
 
-.PHONY: help $(PARTS) test lint sweep soak budgets doctor mutants search others compare second-opinion explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests pictures figure16 experiments passes ci
+dead-faults: ## is it noticed when one of the tester's faults does nothing? Each is made to, one at a time
+	.ci/dead-faults
+
+.PHONY: help $(PARTS) test lint sweep soak budgets doctor mutants search others compare dead-faults second-opinion explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests pictures figure16 experiments passes ci

@@ -79,6 +79,16 @@ struct Message {
     bytes: Vec<u8>,
     /// What is in it, as text, if that is asked for.
     content: Option<Arc<str>>,
+    /// What is counted when it arrives.
+    odd: Option<Odd>,
+}
+
+/// What is odd about a message's arrival.
+#[derive(Clone, Copy)]
+enum Odd {
+    SecondCopy,
+    LateRequest,
+    LateReply,
 }
 
 /// A request or a reply, ready to travel.
@@ -127,8 +137,6 @@ pub(crate) fn send(
     let late = fate.late.filter(|_| has_path && !fate.lost);
     state.stats.no_path += u64::from(!has_path);
     state.stats.requests_lost += u64::from(has_path && fate.lost);
-    state.stats.late_requests += u64::from(late.is_some());
-    state.stats.duplicates += u64::from(duplicate.is_some());
     drop(state);
 
     let message = Message {
@@ -140,6 +148,7 @@ pub(crate) fn send(
         call: Some(key),
         bytes,
         content,
+        odd: None,
     };
     message.show(NetEventKind::RequestSent);
     if !has_path {
@@ -152,12 +161,12 @@ pub(crate) fn send(
     }
     if let Some(gap) = duplicate {
         message.show(NetEventKind::RequestDuplicated);
-        let copy = Message { call: None, ..message.clone() };
+        let copy = Message { call: None, odd: Some(Odd::SecondCopy), ..message.clone() };
         event::after(fate.delay + late.unwrap_or_default() + gap, move || copy.deliver_request());
     }
     if let Some(lateness) = late {
         message.show(NetEventKind::RequestLate);
-        let copy = Message { call: None, ..message.clone() };
+        let copy = Message { call: None, odd: Some(Odd::LateRequest), ..message.clone() };
         event::after(fate.delay + lateness, move || copy.deliver_request());
         return message.answer_later(fate.delay, Answer::NoReply);
     }
@@ -176,7 +185,9 @@ pub(crate) fn tell_doomed(network: &Arc<Shared>, doomed: Vec<CallKey>) {
         drop(state);
         let network = network.clone();
         let (call, on_link, bytes, content) = (Some(key), request, Vec::new(), None);
-        let message = Message { network, route, method, number, on_link, call, bytes, content };
+        let odd = None;
+        let message =
+            Message { network, route, method, number, on_link, call, bytes, content, odd };
         message.show(NetEventKind::CutOff);
         message.answer_later(notice_delay(stream, request), Answer::NoReply);
     }
@@ -210,6 +221,8 @@ impl Message {
         // Still under the lock that found link and server: from here on it is their loss that
         // dooms the call.
         state.count_served(self.route.to);
+        state.stats.duplicates += u64::from(matches!(self.odd, Some(Odd::SecondCopy)));
+        state.stats.late_requests += u64::from(matches!(self.odd, Some(Odd::LateRequest)));
         if let Some(call) = self.call.and_then(|key| state.calls.get_mut(key)) {
             call.phase = Phase::Taken;
         }
@@ -253,7 +266,7 @@ impl Message {
         let held = fate.held.filter(|_| up && !fate.lost);
         state.stats.no_path += u64::from(!up);
         state.stats.replies_lost += u64::from(up && fate.lost);
-        state.stats.late_replies += u64::from(held.is_some());
+        self.odd = held.map(|_| Odd::LateReply);
         if up
             && !fate.lost
             && let Some(call) = self.call.and_then(|key| state.calls.get_mut(key))
@@ -295,6 +308,7 @@ impl Message {
         let call = if arrives { state.calls.take(key) } else { None };
         if call.is_some() {
             state.stats.replies += 1;
+            state.stats.late_replies += u64::from(matches!(self.odd, Some(Odd::LateReply)));
             state.stats.bytes += self.bytes.len() as u64;
         }
         drop(state);

@@ -58,12 +58,13 @@ fn note(info: &PanicHookInfo<'_>) -> Option<String> {
     }
     // If the kernel itself panicked it is borrowed, and there is nothing to add.
     kernel::try_with_unborrowed(|kernel| {
-        kernel.last_panic = Some(message);
+        let task = kernel.current_slot().map(|slot| kernel.task_info(slot));
+        kernel.last_panic = Some((message, task.clone()));
         if let Some(task) = kernel.current_mut() {
             task.unwinding = true;
         }
         let now = seconds(Duration::from_nanos(kernel.now()));
-        kernel.current_slot().map(|slot| format!("[{now}] {} panicked:", kernel.task_info(slot)))
+        task.map(|task| format!("[{now}] {task} panicked:"))
     })
     .flatten()
 }

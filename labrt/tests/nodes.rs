@@ -423,3 +423,18 @@ fn a_wake_up_does_not_die_with_the_task_it_woke() {
         assert_eq!(other, Ok(1));
     });
 }
+
+/// A panic is that of the node for which the task worked at that moment, also if it has left the node by the
+/// time the run ends of it; and so is one whose place is in std.
+#[test]
+fn a_panic_in_a_visit_is_of_the_node_that_is_visited() {
+    for engine in [sim::Engine::Simulated, sim::Engine::Real] {
+        let config = Config { engine, quiet: true, ..Config::with_seed(1) };
+        let outcome = run(config, || {
+            let values = std::collections::BTreeMap::from([(1, "one")]);
+            let _ = Node::new("S7").run(|| values[&2]);
+        });
+        let failure = outcome.result.expect_err("it panics");
+        assert_eq!(failure.task.expect("a task panicked").node, "S7");
+    }
+}

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::mode::{Mode, set_mode};
 use crate::rand::mix;
-use crate::sim::{Config, Failure, FailureKind};
+use crate::sim::{Config, Failure, FailureKind, TaskInfo};
 use crate::watchdog::Beacon;
 
 pub(crate) use clock::{Rate, to_nanos};
@@ -111,8 +111,9 @@ pub(crate) struct Kernel {
     /// What hears of messages of a type, see `channel/tap.rs`.
     pub(crate) taps: BTreeMap<TypeId, Box<dyn Any + Send>>,
     failure: Option<Failure>,
-    /// What the panic hook saw of the latest panic: its message, with the place.
-    pub(crate) last_panic: Option<String>,
+    /// What the panic hook saw of the latest panic: its message, with the place, and who panicked. By the
+    /// time the panic arrives at the root of its task, that has left the nodes that it visited.
+    pub(crate) last_panic: Option<(String, Option<TaskInfo>)>,
     /// Nodes that the running task or event asks the scheduler to end.
     kill_requests: Vec<NodeId>,
     pub(crate) warnings: BTreeSet<String>,
@@ -311,16 +312,20 @@ impl Kernel {
 
     /// The running task panicked with `payload`.
     pub(crate) fn fail_with_panic(&mut self, payload: Box<dyn Any + Send>) {
-        let message = self.last_panic.take().unwrap_or_else(|| panic_message(&*payload));
+        let noted = self.last_panic.take();
+        let (message, task) = noted.unwrap_or_else(|| (panic_message(&*payload), None));
         let failure = self.failure_now(FailureKind::Panic, message);
-        self.fail(Failure { payload: Some(payload), ..failure });
+        let task = task.or(failure.task);
+        self.fail(Failure { task, payload: Some(payload), ..failure });
     }
 
     /// The running task panicked, and its destructors cannot go on while the run does.
     pub(crate) fn fail_with_last_panic(&mut self) {
-        let message = self.last_panic.clone().unwrap_or_else(|| "a task panicked".to_owned());
+        let noted = self.last_panic.clone();
+        let (message, task) = noted.unwrap_or_else(|| ("a task panicked".to_owned(), None));
         let failure = self.failure_now(FailureKind::Panic, message);
-        self.fail(failure);
+        let task = task.or(failure.task);
+        self.fail(Failure { task, ..failure });
     }
 
     /// A failure at this instant, by the task that runs.

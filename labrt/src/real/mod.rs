@@ -54,7 +54,7 @@ struct Context {
     /// The nodes it works for: the one it lives on, then those it visits, innermost last.
     nodes: Vec<Arc<Node>>,
     /// What the panic hook saw of the latest panic.
-    last_panic: Option<String>,
+    last_panic: Option<(String, TaskInfo)>,
 }
 
 thread_local! {
@@ -68,8 +68,10 @@ fn with<R>(f: impl FnOnce(&mut Context) -> R) -> R {
 /// For the panic hook: remembers the message, and says who panicked, and when.
 pub(crate) fn note_panic(message: String) -> String {
     with(|context| {
-        context.last_panic = Some(message);
-        format!("[{}] {} panicked:", seconds(context.run.started.elapsed()), context.info())
+        let info = context.info();
+        let line = format!("[{}] {info} panicked:", seconds(context.run.started.elapsed()));
+        context.last_panic = Some((message, info));
+        line
     })
 }
 
@@ -339,12 +341,14 @@ fn start(
 /// This task panicked with `payload`: the run is over.
 pub(crate) fn fail_with_panic(payload: Box<dyn Any + Send>) {
     with(|context| {
-        let message = context.last_panic.take();
+        let noted = context.last_panic.take();
+        let (message, task) =
+            noted.unwrap_or_else(|| (kernel::panic_message(&*payload), context.info()));
         let failure = Failure {
             kind: FailureKind::Panic,
             at: context.run.started.elapsed(),
-            task: Some(context.info()),
-            message: message.unwrap_or_else(|| kernel::panic_message(&*payload)),
+            task: Some(task),
+            message,
             payload: Some(payload),
         };
         context.run.fail(failure);

@@ -17,6 +17,7 @@ use raftapi::{EntryId, Persister, ServerId, Term};
 use crate::checker::{Checker, Measures};
 use crate::choices::{Choices, Verb};
 use crate::coverage::Coverage;
+use crate::fault::{self, Fault};
 use crate::inspect::{self, Care, Sight};
 use crate::log;
 use crate::recorder::Recorder;
@@ -32,6 +33,9 @@ pub const PROMPT: Duration = Duration::from_millis(500);
 
 /// What a command takes that is left out.
 pub(crate) const LEFT_OUT: Duration = Duration::from_micros(100);
+
+/// How soon those who wait to change a server's life look again.
+const TURN: Duration = Duration::from_micros(100);
 
 /// The network of the tests called unreliable: the original's, on which one message in ten is lost
 /// and requests take up to 26 ms; and besides, one request in twenty arrives a second time, and one
@@ -71,10 +75,10 @@ impl Setup {
     /// long, so that whoever calls its peers one after the other is found out. Clerks do that, and
     /// so it is left out where there are clerks.
     fn hardships(&self, conditions: Conditions) -> Conditions {
-        match self.service {
+        fault::that_work(match self.service {
             ServiceKind::Tester { .. } => conditions.with_long_delays(),
             ServiceKind::Kv { .. } => conditions,
-        }
+        })
     }
 }
 
@@ -118,6 +122,8 @@ struct Shared {
     recorder: Recorder,
     choices: Arc<Choices>,
     standing: Standing,
+    /// Who is changing lives.
+    lives: Lives,
     /// How often a server was started again.
     restarts: AtomicU64,
     habits: ItsHabits,
@@ -162,6 +168,54 @@ fn set(bits: &AtomicU64, server: ServerId, to: bool) {
         bits.fetch_or(bit(server), Ordering::Relaxed);
     } else {
         bits.fetch_and(!bit(server), Ordering::Relaxed);
+    }
+}
+
+/// A server has one life at a time. Whoever ends one or begins one does so alone: else of two who end a
+/// life at the same time, both would begin another. Not behind a lock of the simulation: where nobody
+/// else is at it, and that is nearly always, this must not be a step of the run.
+struct Lives {
+    /// A bit for each server whose life is being ended, begun, or both.
+    changing: AtomicU64,
+    /// Where each server's latest life takes place, or took place.
+    latest: parking_lot::Mutex<Vec<Option<Node>>>,
+}
+
+impl Lives {
+    fn new(servers: usize) -> Lives {
+        let latest = parking_lot::Mutex::new(vec![None; servers]);
+        Lives { changing: AtomicU64::new(0), latest }
+    }
+
+    /// Waits until nobody else changes the life of this server, and keeps others away.
+    fn change(&self, server: ServerId) -> Change<'_> {
+        while self.changing.fetch_or(bit(server), Ordering::Relaxed) & bit(server) != 0 {
+            time::sleep(TURN);
+        }
+        Change { lives: self, server }
+    }
+
+    /// Begins a life here.
+    ///
+    /// # Panics
+    ///
+    /// If the server's latest life has not ended: then the tester is wrong.
+    fn begin(&self, server: ServerId, node: &Node) {
+        let latest = self.latest.lock()[server.0].replace(node.clone());
+        let has_ended = latest.is_none_or(|node| !node.is_alive());
+        assert!(has_ended, "{server} is started while it runs");
+    }
+}
+
+/// One's turn at the life of a server.
+struct Change<'a> {
+    lives: &'a Lives,
+    server: ServerId,
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        set(&self.lives.changing, self.server, false);
     }
 }
 
@@ -238,6 +292,7 @@ impl Cluster {
                 recorder: recorder.clone(),
                 choices,
                 standing: Standing::default(),
+                lives: Lives::new(setup.servers),
                 restarts: AtomicU64::new(0),
                 habits: Arc::default(),
             }),
@@ -271,7 +326,9 @@ impl Cluster {
             cluster.cut(server);
         }
         for server in cluster.servers() {
-            cluster.boot(server);
+            if cluster.boot(server) {
+                cluster.look(server);
+            }
         }
         for server in cluster.servers() {
             cluster.connect(server);
@@ -368,6 +425,9 @@ impl Cluster {
     /// Clients reach all servers as before.
     pub fn partition(&self, side_of: impl Fn(ServerId) -> usize) {
         let mut sides: Vec<usize> = self.servers().map(side_of).collect();
+        if Fault::Partition.is_dead() {
+            sides.fill(0);
+        }
         let parts = sides.iter().any(|side| *side != sides[0]);
         if parts && !self.choices().fault(Verb::Partition, || format!("{sides:?}")) {
             sides.fill(0);
@@ -398,6 +458,9 @@ impl Cluster {
             servers[server.0].connected = false;
         }
         tracing::info!(target: log::FAULT, "disconnect {server}");
+        if Fault::Disconnect.is_dead() {
+            return;
+        }
         self.cut(server);
     }
 
@@ -469,6 +532,7 @@ impl Cluster {
     /// From now on every reply of `from` to `to` takes so much longer, whatever happens to the link
     /// meanwhile; or no more.
     pub fn delay_replies(&self, from: ServerId, to: ServerId, by: Option<DelayRange>) {
+        let by = by.filter(|_| !Fault::HoldBackReplies.is_dead());
         let late =
             |by| Conditions { late_reply: 1.0, late_reply_delay: by, ..Conditions::reliable() };
         self.hold_back(&format!("replies of {from} to {to}"), (from, to), by.map(late));
@@ -477,6 +541,7 @@ impl Cluster {
     /// From now on every request of `from` to `to` takes so much longer; or no more. Requests overtake
     /// each other, and their callers wait.
     pub fn delay_requests(&self, from: ServerId, to: ServerId, by: Option<DelayRange>) {
+        let by = by.filter(|_| !Fault::DelayRequests.is_dead());
         let late = |by| Conditions { extra_request_delay: by, ..Conditions::reliable() };
         self.hold_back(&format!("requests of {from} to {to}"), (from, to), by.map(late));
     }
@@ -492,6 +557,7 @@ impl Cluster {
         let about = || format!("replies of {from} to {to}");
         let lose = lose && self.choices().fault(Verb::LoseReplies, about);
         tracing::info!(target: log::FAULT, "replies of {from} to {to} are lost: {lose}");
+        let lose = lose && !Fault::LoseReplies.is_dead();
         let conditions = Conditions { reply_loss: 1.0, ..Conditions::reliable() };
         self.set_link_conditions(from, to, lose.then_some(conditions));
     }
@@ -505,7 +571,7 @@ impl Cluster {
         tracing::info!(target: log::FAULT, "{server} goes deaf, replies too: {replies_too}");
         let reply_loss = f64::from(u8::from(replies_too));
         let deaf = Conditions { request_loss: 1.0, reply_loss, ..Conditions::reliable() };
-        self.set_conditions_to(server, Some(deaf));
+        self.set_conditions_to(server, Some(deaf).filter(|_| !Fault::Deafen.is_dead()));
     }
 
     /// Undoes [`deafen`](Self::deafen).
@@ -594,9 +660,13 @@ impl Cluster {
             self.shared.servers.lock()[server.0].told = Told { up: false, connected: false };
             return;
         }
-        self.end(server);
+        let _turn = self.shared.lives.change(server);
+        if !Fault::Crash.is_dead() {
+            self.end(server);
+        }
     }
 
+    /// To be called in one's turn.
     fn end(&self, server: ServerId) {
         let shared = &self.shared;
         {
@@ -654,19 +724,35 @@ impl Cluster {
         self.revive(server);
     }
 
-    /// Starts a server again if it is down.
+    /// Starts a server again if it is down. If somebody else is starting it just now, that will do.
     pub fn restart_if_down(&self, server: ServerId) {
-        if !self.is_up(server) {
+        if self.shared.standing.only_believed_down(server) {
             self.restart(server);
+        } else {
+            self.revive_if(server, || !self.is_up(server));
         }
     }
 
     /// The same for a server that is dead already, so that there is nothing to choose.
     pub(crate) fn revive(&self, server: ServerId) {
+        self.revive_if(server, || true);
+    }
+
+    /// The same, if this holds when it is one's turn. Says if it did. All lives but the first begin here.
+    pub(crate) fn revive_if(&self, server: ServerId, holds: impl FnOnce() -> bool) -> bool {
+        let turn = self.shared.lives.change(server);
+        if !holds() {
+            return false;
+        }
         self.end(server);
         tracing::info!(target: log::FAULT, "restart {server}");
         self.shared.restarts.fetch_add(1, Ordering::Relaxed);
-        self.boot(server);
+        let runs = self.boot(server);
+        drop(turn);
+        if runs {
+            self.look(server);
+        }
+        true
     }
 
     /// How often a server was started again so far.
@@ -674,10 +760,12 @@ impl Cluster {
         self.shared.restarts.load(Ordering::Relaxed)
     }
 
-    fn boot(&self, server: ServerId) {
+    /// To be called in one's turn. Says if it runs: a nemesis may strike at once.
+    fn boot(&self, server: ServerId) -> bool {
         let shared = &self.shared;
         let name = server.to_string();
         let node = Node::new(&name);
+        shared.lives.begin(server, &node);
         let peers: Vec<ClientEnd> =
             self.servers().map(|peer| shared.network.end(&node, &peer.to_string())).collect();
         let persister = self.persister(server);
@@ -709,7 +797,7 @@ impl Cluster {
             }
         });
         // If a nemesis strikes, it is dead already: it saves something at its start.
-        let Ok((raft, kv, service)) = started else { return };
+        let Ok((raft, kv, service)) = started else { return false };
         shared.recorder.runs(server, &raft);
         shared.network.serve(&node, service);
         {
@@ -719,7 +807,7 @@ impl Cluster {
         }
         shared.standing.set_runs(server, true);
         set(&shared.standing.new, server, true);
-        self.look(server);
+        true
     }
 
     /// Starts a Raft with the tester's own service on it. To be called on the server's node.
@@ -758,7 +846,7 @@ impl Cluster {
         if happens {
             tracing::info!(target: log::FAULT, "the service of {server} stalls");
         }
-        Stalls::begin(&self.shared.stalls, server, happens)
+        Stalls::begin(&self.shared.stalls, server, happens && !Fault::Stall.is_dead())
     }
 
     // ---- talking to servers ----

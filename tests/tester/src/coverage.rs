@@ -84,7 +84,7 @@ pub enum Met {
     Duplicates,
     /// Requests that arrived when nobody waited for the answer any more.
     LateRequests,
-    /// Replies held back.
+    /// Replies that arrived after they were held back.
     LateReplies,
     /// A majority was started from copies of its disks.
     DiskTrials,
@@ -212,6 +212,14 @@ impl Coverage {
         self.met_times(Met::Restarts, cluster.restarts());
     }
 
+    /// Which messages arrived twice, or late.
+    pub(crate) fn count_messages(&self, cluster: &Cluster) {
+        let stats = cluster.stats();
+        self.met_times(Met::Duplicates, stats.duplicates);
+        self.met_times(Met::LateRequests, stats.late_requests);
+        self.met_times(Met::LateReplies, stats.late_replies);
+    }
+
     /// What any test meets, and its end can tell.
     pub(crate) fn at_the_end_of(cluster: &Cluster) -> Coverage {
         let in_lab = match cluster.setup().service {
@@ -220,10 +228,7 @@ impl Coverage {
         };
         let coverage = Coverage::of(&[&IN_ANY_TEST[..], in_lab].concat());
         coverage.count_history(cluster);
-        let stats = cluster.stats();
-        coverage.met_times(Met::Duplicates, stats.duplicates);
-        coverage.met_times(Met::LateRequests, stats.late_requests);
-        coverage.met_times(Met::LateReplies, stats.late_replies);
+        coverage.count_messages(cluster);
         let (applied, installed) = cluster.checker().ask(|history| {
             let installs = |server| history.applied.installs(server);
             (history.applied.highest().0, cluster.servers().map(installs).sum())

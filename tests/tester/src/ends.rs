@@ -3,6 +3,7 @@
 use labrt::sim::{self, FailureKind, TaskInfo};
 use labrt::time::Duration;
 
+use crate::kv::is_client;
 use crate::report::{Failure, Verdict};
 use crate::text::{at, span};
 use crate::unwritten;
@@ -46,9 +47,11 @@ fn of(task: Option<&TaskInfo>) -> String {
     task.map_or("a task".to_owned(), ToString::to_string)
 }
 
-/// Is this a task of the tester's own?
-fn is_testers(task: Option<&TaskInfo>) -> bool {
-    task.is_some_and(|task| task.node == "main")
+/// Is this panic one of the tester's own code? The tester's tasks call `start` and the like, and so run
+/// the student's code, too, but always as visitors of a server's or client's node. The tester's code runs
+/// on these nodes as well: its service, and what a client is told to do.
+fn is_testers(task: Option<&TaskInfo>, place: &str) -> bool {
+    task.is_some_and(|task| task.node == "main") || place.starts_with("tests/")
 }
 
 fn panicked(task: Option<&TaskInfo>, when: Duration, message: &str) -> Failure {
@@ -56,9 +59,10 @@ fn panicked(task: Option<&TaskInfo>, when: Duration, message: &str) -> Failure {
     if let Some(failure) = unwritten::failure(&of(task), when, what, place) {
         return failure;
     }
-    // The tester's tasks call `start` and the like, so they run the server's code, too.
-    let (verdict, title) = if is_testers(task) && !place.starts_with("raft/") {
+    let (verdict, title) = if is_testers(task, place) {
         (Verdict::Tester, "the tester panicked")
+    } else if task.is_some_and(|task| is_client(&task.node)) {
+        (Verdict::Panic, "a clerk panicked")
     } else {
         (Verdict::Panic, "a server panicked")
     };
@@ -124,4 +128,38 @@ pub(crate) fn nondeterministic(message: &str) -> Failure {
         .expected("all time, randomness and concurrency of a server come from labrt")
         .happened(message)
         .look_at("std's clock, threads and HashMap (labrt has its own), other sources of randomness, statics that keep something from an earlier run")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_is_of_whom_the_task_worked_for() {
+        let report = |node: &str, place: &str| {
+            let task = TaskInfo {
+                serial: 1,
+                name: None,
+                node: node.to_owned(),
+                spawned_at: Location::caller(),
+            };
+            let failure = panicked(Some(&task), Duration::ZERO, &format!("no entry, at {place}"));
+            (failure.verdict, failure.title)
+        };
+        let std = "/rustc/0123/library/alloc/src/collections/btree/map.rs:1:1";
+        let server = (Verdict::Panic, "a server panicked".to_owned());
+        for place in ["raft/src/node.rs:1:1", "kvraft/src/server.rs:1:1", std] {
+            assert_eq!(report("S1", place), server);
+        }
+        let clerk = (Verdict::Panic, "a clerk panicked".to_owned());
+        for place in ["kvraft/src/clerk.rs:1:1", std] {
+            assert_eq!(report("C0", place), clerk);
+        }
+        let tester = (Verdict::Tester, "the tester panicked".to_owned());
+        assert_eq!(report("main", std), tester);
+        assert_eq!(report("S1", "tests/tester/src/service.rs:1:1"), tester);
+        assert_eq!(report("C0", "tests/tests/lab/kvraft_4A.rs:1:1"), tester);
+    }
 }

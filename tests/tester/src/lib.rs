@@ -51,6 +51,7 @@ mod disk;
 pub mod elections;
 mod ends;
 pub mod expect;
+mod fault;
 pub mod following;
 mod inspect;
 pub mod kv;

@@ -20,6 +20,7 @@ use rand::RngExt as _;
 
 use crate::choices::Verb;
 use crate::cluster::Cluster;
+use crate::fault::Fault;
 use crate::task;
 
 /// Crashes servers for as long as it is kept.
@@ -46,8 +47,11 @@ impl Cluster {
     /// From now on, whoever has just answered a request of this method crashes with this
     /// probability, restarts at once, and is connected again.
     pub fn crash_after_replies(&self, method: &'static str, probability: f64) -> Nemesis {
-        let (nemesis, victims) =
-            self.nemesis(|cluster, victim| cluster.restart_by(victim, Verb::Strike));
+        let (nemesis, victims) = self.nemesis(|cluster, victim| {
+            if !Fault::CrashAfterReplies.is_dead() {
+                cluster.restart_by(victim, Verb::Strike);
+            }
+        });
         let is_active = Arc::clone(&nemesis.active);
         let fate = stream(&format!("test/crash after {method}"));
         self.network().observe(move |event| {
@@ -72,6 +76,7 @@ impl Cluster {
             let fate = stream(&format!("test/crash {server} at saves"));
             self.persister(server).on_save(move |disk| {
                 if is_active.load(Ordering::Relaxed)
+                    && !Fault::CrashAtSaves.is_dead()
                     && fate.at(disk.saves()).random_bool(probability)
                     && choices.fault(Verb::Strike, || format!("{server}, at a save"))
                 {
@@ -95,8 +100,9 @@ impl Cluster {
         task::start("nemesis", move || {
             for victim in next_victim {
                 if cluster.is_reachable(victim) {
-                    count.fetch_add(1, Ordering::Relaxed);
+                    let before = cluster.restarts();
                     restart(&cluster, victim);
+                    count.fetch_add(cluster.restarts() - before, Ordering::Relaxed);
                     cluster.connect(victim);
                 }
             }

@@ -29,6 +29,9 @@ const CALLS_AT_ONCE: usize = 3;
 /// The longest that a call to nowhere hangs, and time for another one.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
+/// Who has decided to campaign does so within this time, whatever it hears meanwhile.
+const DECIDED: Duration = Duration::from_millis(10);
+
 /// No election timeout is shorter than this.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
 
@@ -161,13 +164,15 @@ impl Cluster {
         }
     }
 
-    /// Lets so much time pass, in which this follower must not campaign soon after a request of its
-    /// leader has reached it.
+    /// Lets so much time pass, in which this follower must not campaign soon after it has answered a
+    /// request of its leader. A request may reach a server that has just decided to campaign, or wait
+    /// there for its lock, so what counts is the answer, and not in the very next moment. Whoever does
+    /// not heed its leader has answered several requests by the time it campaigns.
     pub fn expect_to_follow(&self, follower: ServerId, leader: ServerId, length: Duration) {
         #[derive(Default)]
         struct Seen {
             over: bool,
-            heard: Option<Duration>,
+            heard: Vec<Duration>,
             campaigned: Option<(Duration, Duration)>,
         }
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -177,15 +182,17 @@ impl Cluster {
             let is_vote = event.method == "Raft.RequestVote";
             let mut seen = watched.lock();
             if seen.over {
-            } else if event.kind == NetEventKind::RequestDelivered {
+            } else if event.kind == NetEventKind::ReplySent {
                 if !is_vote && (from, to) == (Some(leader), Some(follower)) {
-                    seen.heard = Some(event.at);
+                    seen.heard.push(event.at);
                 }
             } else if event.kind == NetEventKind::RequestSent
                 && is_vote
                 && from == Some(follower)
-                && let Some(heard) = seen.heard
-                && event.at < heard + SHORTEST_TIMEOUT
+                && let Some(heard) = seen.heard.iter().copied().find(|heard| {
+                    heard.saturating_add(DECIDED) < event.at
+                        && event.at < heard.saturating_add(SHORTEST_TIMEOUT)
+                })
             {
                 seen.campaigned.get_or_insert((heard, event.at));
             }
@@ -201,7 +208,7 @@ impl Cluster {
                     span(SHORTEST_TIMEOUT)
                 ))
                 .happened(format!(
-                    "a request of {leader} reached {follower} {}, and it campaigned {}",
+                    "{follower} answered a request of {leader} {}, and campaigned {}",
                     at(heard),
                     at(when)
                 ))

@@ -31,6 +31,18 @@ fn expect_report(test: &str, title: &str, phrases: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// The clerk panics, on the story's own task.
+#[test]
+#[ignore = "it fails"]
+fn has_a_clerk_that_panics() {
+    LAB.run_kv(|kv| drop(kv.client_with(&[])));
+}
+
+#[test]
+fn a_panic_of_the_students_is_not_the_testers() {
+    expect_report("has_a_clerk_that_panics", "a clerk panicked", &["kvraft/src/clerk.rs:"]);
+}
+
 /// Every right answer has a place between others; the one of a write that nobody made has none.
 #[test]
 #[ignore = "it fails"]

@@ -153,7 +153,9 @@ impl Client {
         let id = call.id();
         let is_first = std::mem::take(&mut self.is_new);
         shared.patience.begins(id, &self.name, what, self.promise, is_first);
-        let (output, result) = action(&mut self.clerk);
+        // Also where the story's own task calls: what the clerk does is the client's doing.
+        let done = self.node.run(|| action(&mut self.clerk));
+        let (output, result) = done.expect("nobody kills a client's node");
         call.returned(sim::elapsed(), output);
         let overdue = shared.patience.ends(id);
         let took = began.elapsed();

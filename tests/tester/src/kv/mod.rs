@@ -49,6 +49,7 @@ use crate::report::Failure;
 use crate::text::at;
 
 pub use campaign::Campaign;
+pub(crate) use client::is_client;
 pub use client::{Begun, Client};
 use patience::Patience;
 use sizes::Sizes;

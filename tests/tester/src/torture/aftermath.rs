@@ -14,6 +14,7 @@ use raftapi::ServerId;
 
 use crate::cluster::Cluster;
 use crate::report::Failure;
+use crate::task;
 use crate::text::{at, span};
 
 /// Servers that have nothing to do have so many tasks at most: far more than one for each peer and each
@@ -58,10 +59,7 @@ pub(super) fn expect_an_end(cluster: &Cluster) {
 /// Those of the server itself.
 fn tasks_of(cluster: &Cluster, server: ServerId) -> Vec<LiveTask> {
     let Some((node, ..)) = cluster.running(server) else { return Vec::new() };
-    let is_its_own = |task: &LiveTask| {
-        let name = task.info.name.as_deref();
-        name.is_none_or(|name| !name.starts_with("tester: "))
-    };
+    let is_its_own = |task: &LiveTask| !task::is_testers(&task.info);
     node.tasks().into_iter().filter(is_its_own).collect()
 }
 

@@ -28,7 +28,7 @@ mod durability;
 mod environment;
 mod kv;
 mod raft;
-mod storm;
+pub(crate) mod storm;
 
 use labrt::time::Duration;
 

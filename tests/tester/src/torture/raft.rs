@@ -172,6 +172,7 @@ fn expect_short_logs(cluster: &Cluster, environment: &Environment) {
 pub(super) fn conclude(cluster: &Cluster, storm: &Storm) {
     let coverage = &storm.shared.coverage;
     coverage.count_history(cluster);
+    coverage.count_messages(cluster);
     let applied = cluster.checker().ask(|history| history.applied.highest().0);
     let taken = coverage.count(Met::CommandsTaken);
     coverage.met_times(Met::CommandsLost, taken.saturating_sub(applied));

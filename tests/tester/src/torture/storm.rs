@@ -21,6 +21,7 @@ use super::environment::{CUT_OFF, Environment, Every, SLOW_SAVE};
 use crate::choices::Verb;
 use crate::cluster::{Cluster, ServiceKind, WeakCluster};
 use crate::coverage::{Coverage, Met};
+use crate::fault::{self, Fault};
 use crate::log;
 use crate::nemesis::server;
 use crate::report::Failure;
@@ -90,23 +91,31 @@ impl Shared {
     /// The running task is one of this server's, and ends right here with all others of it; the
     /// server restarts at once.
     fn strike_here(&self, server: ServerId, met: Met) {
-        self.coverage.met(met);
         tracing::info!(target: log::FAULT, "strike {server}: {met:?}");
-        let blows = self.blows.clone();
+        let (blows, coverage) = (self.blows.clone(), Arc::clone(&self.coverage));
+        let node = Node::current();
+        let struck = node.clone();
         event::after(Duration::ZERO, move || {
+            coverage.met_times(met, u64::from(!struck.is_alive()));
             let _ = blows.send(Blow::Restart(server));
         });
-        Node::current().kill();
+        if !Fault::StrikeHere.is_dead() {
+            node.kill();
+        }
     }
 
     /// The same for a server that need not be running at this instant.
     fn strike(&self, cluster: &Cluster, server: ServerId, met: Met) {
         let Some(Some((node, ..))) = sim::observe(|| cluster.running(server)) else { return };
-        self.coverage.met(met);
+        if Fault::Strike.is_dead() {
+            return;
+        }
         tracing::info!(target: log::FAULT, "strike {server}: {met:?}");
         node.pause(); // it does nothing more
-        let blows = self.blows.clone();
+        let (blows, coverage) = (self.blows.clone(), Arc::clone(&self.coverage));
         event::after(Duration::ZERO, move || {
+            // It may be dead already, by another blow.
+            coverage.met_times(met, u64::from(node.is_alive()));
             node.kill();
             let _ = blows.send(Blow::Restart(server));
         });
@@ -153,27 +162,18 @@ impl Storm {
         storm
     }
 
-    /// Counts what messages and servers meet.
+    /// Counts what servers' logs meet.
     fn watch(&self) {
         let (cluster, shared) = (self.cluster.downgrade(), Arc::clone(&self.shared));
         let logs: parking_lot::Mutex<Vec<Option<(u32, LogIndex, Term)>>> =
             parking_lot::Mutex::new(vec![None; self.cluster.len()]);
         self.cluster.network().observe(move |event| {
-            let met = match event.kind {
-                NetEventKind::RequestDuplicated => Met::Duplicates,
-                NetEventKind::RequestLate => Met::LateRequests,
-                NetEventKind::ReplyLate => Met::LateReplies,
-                NetEventKind::ReplySent => {
-                    if let Some(who) = server(event.to)
-                        && let Some(cluster) = cluster.upgrade()
-                    {
-                        count_conflicts(&cluster, who, &shared, &mut logs.lock());
-                    }
-                    return;
-                }
-                _ => return,
-            };
-            shared.coverage.met(met);
+            if event.kind == NetEventKind::ReplySent
+                && let Some(who) = server(event.to)
+                && let Some(cluster) = cluster.upgrade()
+            {
+                count_conflicts(&cluster, who, &shared, &mut logs.lock());
+            }
         });
     }
 
@@ -250,6 +250,7 @@ impl Storm {
         let rate = self.shared.environment.clocks[server.0];
         if (rate - 1.0).abs() > f64::EPSILON
             && let Some((node, ..)) = self.cluster.running(server)
+            && !Fault::Drift.is_dead()
             && self.cluster.choices().fault(Verb::Drift, || format!("{server} at {rate:.2}"))
         {
             node.set_clock_rate(rate);
@@ -268,11 +269,12 @@ impl Storm {
         self.cluster.persister(server).before_save(move |_| {
             let mut dice = fate.at(saves.fetch_add(1, Ordering::Relaxed));
             if !shared.is_over()
+                && !Fault::SlowDisk.is_dead()
                 && dice.random_bool(slow_disk)
                 && choices.fault(Verb::Pause, || format!("a task of {server}, at a save"))
             {
-                shared.coverage.met(Met::SlowDisk);
                 time::sleep(SLOW_SAVE.mul_f64(dice.random()));
+                shared.coverage.met(Met::SlowDisk);
                 if !shared.is_over()
                     && dice.random_bool(crashes.in_save)
                     && choices.fault(Verb::Strike, || format!("{server}, in a save"))
@@ -301,9 +303,11 @@ impl Storm {
             if crashes && choices.fault(Verb::Strike, || format!("{server}, at a save")) {
                 shared.strike_here(server, Met::CrashesAtSave);
             } else if is_slow && choices.fault(Verb::Pause, || format!("{server}, at a save")) {
-                shared.coverage.met(Met::SlowSaves);
                 let node = Node::current();
-                node.pause();
+                if !Fault::SlowSaves.is_dead() {
+                    shared.coverage.met(Met::SlowSaves);
+                    node.pause();
+                }
                 event::after(SLOW_SAVE.mul_f64(dice.random()), move || node.resume());
             }
         });
@@ -362,13 +366,10 @@ impl Storm {
     /// A server that a strike has ended starts again.
     fn bring_back(&self, victim: ServerId) {
         let _hands = self.shared.hands.lock();
-        let is_dead = self.cluster.running(victim).is_some_and(|(node, ..)| !node.is_alive());
-        if is_dead {
-            let connected = self.cluster.is_connected(victim);
-            self.cluster.revive(victim);
-            if connected {
-                self.cluster.connect(victim);
-            }
+        let connected = self.cluster.is_connected(victim);
+        let is_dead = || self.cluster.running(victim).is_some_and(|(node, ..)| !node.is_alive());
+        if self.cluster.revive_if(victim, is_dead) && connected {
+            self.cluster.connect(victim);
         }
     }
 
@@ -426,7 +427,9 @@ impl Storm {
             if let Some(node) = node {
                 self.shared.coverage.met(Met::Pauses);
                 tracing::info!(target: log::FAULT, "{victim} stands still");
-                node.pause();
+                if !Fault::Pause.is_dead() {
+                    node.pause();
+                }
                 self.sleep(up_to(every.length, dice));
                 tracing::info!(target: log::FAULT, "{victim} goes on");
                 node.resume();
@@ -490,7 +493,7 @@ impl Storm {
                 reply_loss: 1.0,
                 ..self.shared.environment.conditions
             };
-            self.set_links(&links, Some(dead));
+            self.set_links(&links, Some(dead).filter(|_| !Fault::OneWay.is_dead()));
             self.sleep(up_to(every.length, dice));
             tracing::info!(target: log::FAULT, "the links of {victim} work both ways");
             self.set_links(&links, None);
@@ -498,6 +501,7 @@ impl Storm {
     }
 
     fn set_links(&self, links: &[(ServerId, ServerId)], conditions: Option<Conditions>) {
+        let conditions = conditions.map(fault::that_work);
         for (from, to) in links {
             let (from, to) = (from.to_string(), to.to_string());
             self.cluster.network().set_link_conditions(&from, &to, conditions);
@@ -687,7 +691,8 @@ struct Torturer {
 impl Habits for Torturer {
     fn starts(&self, server: ServerId, node: &Node) {
         let rate = self.shared.environment.clocks[server.0];
-        if !self.shared.is_over() && (rate - 1.0).abs() > f64::EPSILON {
+        let drifts = (rate - 1.0).abs() > f64::EPSILON && !Fault::Drift.is_dead();
+        if !self.shared.is_over() && drifts {
             node.set_clock_rate(rate);
         }
     }
