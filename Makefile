@@ -20,7 +20,7 @@ lint: ## format, clippy, rustdoc; warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 sweep: ## graded tests on many seeds, on all cores: make sweep RUNS=1000 ONLY=3A
-	cargo run -q --release -p grade -- sweep --runs $(RUNS) $(ONLY)
+	cargo run -q --release -p grade -- sweep --fresh --runs $(RUNS) $(ONLY)
 
 soak: ## 100,000 runs of all there is: the graded tests, torture, scripted histories (eleven minutes on two cores)
 	cargo run -q --release -p grade -- sweep --runs 2500 3A 3B 3C 3D

@@ -23,6 +23,12 @@ pub fn upper_bound(failures: u64, runs: u64) -> f64 {
     high
 }
 
+/// The probability of at least one failure in `n` runs that each fail with probability `p`.
+#[must_use]
+pub fn any_of(n: u64, p: f64) -> f64 {
+    -(real(n) * (-p).ln_1p()).exp_m1()
+}
+
 /// The probability of at most `k` failures in `n` runs that each fail with probability `p`.
 fn at_most(k: u64, n: u64, p: f64) -> f64 {
     // Each term from the one before. In logarithms, because the first may be too small for a float.
@@ -64,6 +70,13 @@ mod tests {
         near(upper_bound(9, 10), 0.994_88);
         near(upper_bound(5, 100), 0.102_25);
         near(upper_bound(500, 1000), 0.526_48);
+    }
+
+    #[test]
+    fn many_chances_to_fail() {
+        near(any_of(20, 0.03), 0.4562);
+        near(any_of(20, upper_bound(0, 1000)), 0.0582);
+        near(any_of(20, 1.0), 1.0);
     }
 
     #[test]

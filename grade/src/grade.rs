@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::binomial::upper_bound;
 use labrecord::{Record, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +98,13 @@ impl Grade {
         self.tests.iter().map(|test| test.terms.points).sum()
     }
 
+    /// Did the tester itself fail, in some run? That is no fault of the student's.
+    #[must_use]
+    pub fn needs_staff(&self) -> bool {
+        let mut records = self.tests.iter().flat_map(|test| &test.records);
+        records.any(|record| record.verdict == Verdict::Tester)
+    }
+
     /// The parts in their order, each with its tests.
     #[must_use]
     pub fn parts(&self) -> Vec<(&str, Vec<&TestGrade>)> {
@@ -165,7 +173,12 @@ impl TestGrade {
         if let Some(what) = &self.forged {
             return format!("void: the tester did not write what came as its records ({what})");
         }
-        let mut text = format!("{} of {} seeds passed", self.passed(), self.terms.seeds);
+        let (passed, seeds) = (self.passed(), self.terms.seeds);
+        let mut text = format!("{passed} of {seeds} seeds passed");
+        if passed == seeds {
+            let bound = 100.0 * upper_bound(0, seeds);
+            let _ = write!(text, ": at 95 % confidence, fewer than {bound:.1} % of runs fail");
+        }
         if let Some(report) = self.first_failure().and_then(|record| record.report.as_ref()) {
             let _ = write!(text, "\n\n{report}");
         }

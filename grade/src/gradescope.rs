@@ -3,6 +3,7 @@
 //! ```text
 //!  setup.sh          once, as root: a compiler, the grader, a warm build
 //!  run_autograder    for each submission: grade run .. --gradescope results.json
+//!  secret            what all submissions' seeds are drawn from
 //!  environment       what both agree on
 //!  workspace/        what students get, the hidden tests, and grade.toml
 //!  vendor/           every crate, so that no build needs a network
@@ -24,7 +25,7 @@ use zip::write::SimpleFileOptions;
 use crate::handout::Reader;
 use crate::say::say;
 use crate::workspace::{self, Files};
-use crate::{cargo, handout};
+use crate::{cargo, handout, hash};
 
 /// Write the zip for Gradescope.
 #[derive(Debug, clap::Args)]
@@ -32,6 +33,10 @@ pub struct Options {
     /// The file to write.
     #[arg(long, default_value = "target/gradescope.zip")]
     out: PathBuf,
+    /// What the seeds of every submission are drawn from: that of an earlier zip, so that seeds stay as
+    /// they were. Drawn anew, if nothing is said.
+    #[arg(long)]
+    secret: Option<String>,
     /// The staff's workspace, or a folder in it.
     #[arg(long, default_value = ".")]
     root: PathBuf,
@@ -62,6 +67,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             add(&mut zip, name, contents, 0o755)?;
         }
     }
+    // One for all submissions: to hand in again, unchanged, is no second chance.
+    let secret = options.secret.clone().map_or_else(hash::secret, Ok)?;
+    add(&mut zip, "secret", format!("{secret}\n").as_bytes(), 0o600)?;
     add_all(&mut zip, "workspace", &files)?;
     let crates = vendor(&tree, &folder.join("vendor"))?;
     add_all(&mut zip, "vendor", &crates)?;
@@ -72,6 +80,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         options.out.display(),
         files.len() + crates.len(),
         zip.len().div_ceil(1_000_000)
+    ));
+    say(&format!(
+        "its seeds: --secret {secret} makes another zip with the same; keep it from students\n"
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use grade::{confine, doctor, gradescope, handout, list, merge, run, submit, sweep};
+use grade::{confine, doctor, gradescope, handout, list, merge, run, scan, submit, sweep};
 
 /// Sweeps of seeds, scores, and the grading of submissions that may cheat.
 #[derive(Debug, Parser)]
@@ -26,6 +26,7 @@ enum Command {
     #[command(hide = true)]
     Confine(confine::Options),
     Submit(submit::Options),
+    Scan(scan::Options),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Confine(options) => confine::run(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::List(options) => list::run(&options),
+        Command::Scan(options) => scan::run(&options),
         Command::Submit(options) => submit::run(&options),
     };
     result.unwrap_or_else(|error| {

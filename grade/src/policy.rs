@@ -37,8 +37,8 @@ pub struct Policy {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PartPolicy {
-    /// Points of the part. Its tests share them as they would share the points written beside them;
-    /// evenly, if those are all 0.
+    /// Points of the part. A test that is given points of its own has these; the others share the rest
+    /// as they would share the points written beside them; evenly, if those are all 0.
     pub points: Option<f64>,
     /// Seeds of each of its tests.
     pub seeds: Option<u64>,
@@ -86,9 +86,9 @@ pub enum Curve {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Seconds of wall time for all seeds of a test.
+    /// Seconds of wall time for each seed; the seeds of a test share their sum.
     pub wall_seconds: u64,
-    /// Seconds of CPU for one process.
+    /// Seconds of CPU for each seed; likewise.
     pub cpu_seconds: u64,
     /// MiB of address space.
     pub memory_mib: u64,
@@ -150,8 +150,8 @@ impl Default for Policy {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            wall_seconds: 120,
-            cpu_seconds: 120,
+            wall_seconds: 10,
+            cpu_seconds: 10,
             memory_mib: 1024,
             processes: 64,
             print_mib: 16,
@@ -162,10 +162,11 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// For a test process.
+    /// For a test process with so many seeds.
     #[must_use]
-    pub fn bounds(&self) -> Bounds {
+    pub fn bounds(&self, seeds: u64) -> Bounds {
         let Limits { cpu_seconds, memory_mib, processes, .. } = *self;
+        let cpu_seconds = cpu_seconds.saturating_mul(seeds);
         Bounds { cpu_seconds, memory_mib, file_mib: 0, processes }
     }
 
@@ -181,10 +182,10 @@ impl Limits {
         }
     }
 
-    /// Wall time for all seeds of a test.
+    /// Wall time for so many seeds of a test.
     #[must_use]
-    pub fn wall(&self) -> Duration {
-        Duration::from_secs(self.wall_seconds)
+    pub fn wall(&self, seeds: u64) -> Duration {
+        Duration::from_secs(self.wall_seconds.saturating_mul(seeds))
     }
 }
 
@@ -262,25 +263,47 @@ impl Policy {
             let there = suite.iter().any(|about| about.test == *test);
             ensure!(there, "the policy speaks of a test {test} that is not there");
         }
+        for (part, policy) in &self.parts {
+            let Some(points) = policy.points else { continue };
+            let mut rest = points;
+            let mut sharing = 0;
+            for about in suite.iter().filter(|about| about.part == *part) {
+                match self.own_points(about) {
+                    Some(own) => rest -= own,
+                    None => sharing += 1,
+                }
+            }
+            ensure!(
+                rest > -1e-9 && (sharing > 0 || rest < 1e-9),
+                "the policy gives the tests of part {part} other points than the part"
+            );
+        }
         Ok(suite.iter().map(|about| self.terms_of(about, suite)).collect())
+    }
+
+    /// The points that the policy gives this very test.
+    fn own_points(&self, about: &About) -> Option<f64> {
+        self.tests.get(&about.test).and_then(|test| test.points)
     }
 
     fn terms_of(&self, about: &About, suite: &[About]) -> Terms {
         let (default_part, default_test) = (PartPolicy::default(), TestPolicy::default());
         let part = self.parts.get(&about.part).unwrap_or(&default_part);
         let test = self.tests.get(&about.test).unwrap_or(&default_test);
-        let own = |about: &About| {
-            let test = self.tests.get(&about.test).and_then(|test| test.points);
-            test.unwrap_or(f64::from(about.points))
-        };
+        let written = f64::from(about.points);
         let of_part = || suite.iter().filter(|other| other.part == about.part);
-        let all: f64 = of_part().map(own).sum();
-        let points = match part.points {
-            None => own(about),
-            Some(points) if all > 0.0 => points * own(about) / all,
-            // Campaigns: nothing is written beside them.
-            #[expect(clippy::cast_precision_loss, reason = "few tests")]
-            Some(points) => points / of_part().count() as f64,
+        let sharing = || of_part().filter(|other| self.own_points(other).is_none());
+        let points = match (self.own_points(about), part.points) {
+            (Some(own), _) => own,
+            (None, None) => written,
+            (None, Some(points)) => {
+                let given: f64 = of_part().filter_map(|other| self.own_points(other)).sum();
+                let all: f64 = sharing().map(|other| f64::from(other.points)).sum();
+                // Campaigns: nothing is written beside them.
+                #[expect(clippy::cast_precision_loss, reason = "few tests")]
+                let evenly = 1.0 / sharing().count() as f64;
+                (points - given).max(0.0) * if all > 0.0 { written / all } else { evenly }
+            }
         };
         Terms {
             about: about.clone(),
@@ -379,6 +402,30 @@ mod tests {
         assert_eq!(points(""), [0.0, 0.0]);
         assert_eq!(points("[parts.torture]\npoints = 10"), [5.0, 5.0]);
         assert_eq!(points("[tests.'torture::e']\npoints = 10"), [0.0, 10.0]);
+    }
+
+    #[test]
+    fn a_tests_own_points_are_its_points() {
+        let terms = |policy: &str| Policy::parse(policy).unwrap().terms(&suite());
+        let points = "[parts.3A]\npoints = 40\n[tests.'raft_3A::a']\npoints = 10";
+        let terms_of = terms(points).unwrap();
+        near(terms_of[0].points, 10.0);
+        near(terms_of[1].points, 30.0);
+        for too in [
+            "[parts.3A]\npoints = 5\n[tests.'raft_3A::a']\npoints = 10",
+            "[parts.3B]\npoints = 5\n[tests.'raft_3B::c']\npoints = 3",
+        ] {
+            let error = terms(too).unwrap_err().to_string();
+            assert!(error.contains("other points than the part"), "{error}");
+        }
+    }
+
+    /// A test with many seeds has as much time for each.
+    #[test]
+    fn limits_are_for_each_seed() {
+        let limits = Limits::default();
+        assert_eq!(limits.wall(400), limits.wall(20) * 20);
+        assert_eq!(limits.bounds(400).cpu_seconds, limits.bounds(20).cpu_seconds * 20);
     }
 
     #[test]

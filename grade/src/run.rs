@@ -22,14 +22,14 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use labrecord::Seed;
+use labrecord::{Seed, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::cargo::CompileError;
 use crate::confine::{self, Cage, Confinement};
 use crate::grade::{Grade, Problem, TestGrade};
 use crate::outputs::{self, classroom50, csv, gradescope, junit, summary};
-use crate::policy::{Action, Policy, Terms};
+use crate::policy::{self, Action, Policy, Terms};
 use crate::process::Limits;
 use crate::say::say;
 use crate::scan::{self, Finding};
@@ -61,6 +61,9 @@ pub struct Options {
     /// repeated. Drawn anew, if nothing is said.
     #[arg(long)]
     secret: Option<String>,
+    /// The same, from a file: other users see the arguments of a process.
+    #[arg(long, conflicts_with = "secret")]
+    secret_file: Option<PathBuf>,
     /// Where to build: a folder that may be kept, warm, from grading to grading; OUT/build, if nothing
     /// is said.
     #[arg(long)]
@@ -128,13 +131,21 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     fs::set_permissions(&out, Permissions::from_mode(0o700))?;
 
     let pristine = workspace::read(&root)?;
+    let secret = match &options.secret_file {
+        Some(file) => {
+            let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            Some(text.trim().to_owned())
+        }
+        None => options.secret.clone(),
+    };
+    let secret_given = secret.is_some();
     let grading = Grading {
-        secret: options.secret.clone().map_or_else(hash::secret, Ok)?,
+        secret: secret.map_or_else(hash::secret, Ok)?,
         sources: hash::of_files(&pristine),
         profile: options.profile.clone(),
         policy,
     };
-    let grading = resume(&out.join("grading.json"), grading, options.secret.is_some())?;
+    let grading = resume(&out.join("grading.json"), grading, secret_given)?;
 
     let workshop = Workshop::open(&build, pristine, &grading.profile, &grading.policy.limits)?;
     let tests = suite::select(&workshop.tests, &options.tests)?;
@@ -149,10 +160,36 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     for what in confinement.missing() {
         eprintln!("not to be had here: {what}");
     }
+    try_sandbox(&workshop, &grading.policy.limits, &stop)?;
     let grades = Grader { options, out, grading, workshop, terms, confinement, jobs, stop: &stop }
         .grade_all()?;
-    let complete = grades.iter().all(|grade| grade.complete);
-    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let good = grades.iter().all(|grade| grade.complete && !grade.needs_staff());
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs a test of the workspace itself as submissions are run. Whether it passes is no matter: on
+/// Gradescope nothing is solved. But without a record no submission would have one.
+fn try_sandbox(workshop: &Workshop, limits: &policy::Limits, stop: &AtomicBool) -> Result<()> {
+    let about = workshop.suite.first().context("there is no graded test")?;
+    let binary = Binary::take(&workshop.own)?;
+    let cage =
+        Cage { bounds: limits.bounds(1), uid: Cage::user(0), read: Vec::new(), write: Vec::new() };
+    let seeds = [Seed::derived(&about.test, 0)];
+    let limits = Limits { wall: limits.wall(1), print: limits.print_mib << 20, stop };
+    let trial = Trial { about, seeds: &seeds, check_determinism: false, limits };
+    let mut missing = None;
+    let notes = trial.run(
+        || cage.command(&binary.path),
+        |record| {
+            if record.verdict == Verdict::Missing {
+                missing = record.report.map(|report| report.happened);
+            }
+        },
+    )?;
+    if let Some(why) = missing {
+        bail!("no test can be run in the sandbox of this machine: {why}\n{}", notes.printed);
+    }
+    Ok(())
 }
 
 /// What is written, and what is graded, must not be part of what it is graded with; and each submission
@@ -362,10 +399,14 @@ impl Grader<'_> {
         let test = &terms.about.test;
         let seeds: Vec<Seed> =
             (0..terms.seeds).map(|n| hash::seed(&self.grading.secret, test, n)).collect();
-        let limits = Limits { wall: policy.wall(), print: policy.print_mib << 20, stop: self.stop };
+        let limits = Limits {
+            wall: policy.wall(terms.seeds),
+            print: policy.print_mib << 20,
+            stop: self.stop,
+        };
         let trial = Trial { about: &terms.about, seeds: &seeds, check_determinism: false, limits };
         let cage = Cage {
-            bounds: policy.bounds(),
+            bounds: policy.bounds(terms.seeds),
             uid: Cage::user(slot),
             read: Vec::new(),
             write: Vec::new(),
@@ -455,6 +496,9 @@ fn line(grade: &Grade) -> String {
     }
     if !grade.findings.is_empty() {
         let _ = write!(text, "  ({} findings)", grade.findings.len());
+    }
+    if grade.needs_staff() {
+        text.push_str("  (needs staff: the tester itself failed)");
     }
     if !grade.complete {
         text.push_str("  (not complete)");

@@ -9,12 +9,38 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
+use anyhow::Result;
 use proc_macro2::{Delimiter, Ident, Spacing, TokenStream, TokenTree};
 use serde::{Deserialize, Serialize};
 
-use crate::workspace::Files;
+use crate::say::say;
+use crate::submission::Submission;
+use crate::workspace::{self, Files};
+
+/// Look for what graders reject, as `grade submit` and `grade run` do.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The workspace, or a folder in it.
+    #[arg(long, default_value = ".")]
+    root: PathBuf,
+}
+
+/// Looks.
+///
+/// # Errors
+///
+/// If there is no work to look at.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let submission = Submission::read(&workspace::find(&options.root)?)?;
+    let findings = scan(&submission.files);
+    for finding in &findings {
+        say(&format!("{finding}: graders may reject it\n"));
+    }
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
 
 /// Something found.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

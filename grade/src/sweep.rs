@@ -39,6 +39,10 @@ pub struct Options {
     /// Seeds of each test. With --time, no limit unless one is given.
     #[arg(long, short = 'n')]
     runs: Option<u64>,
+    /// Seeds that nobody has debugged on. The system draws them, and the first line says how to repeat
+    /// them: --fresh=WORD.
+    #[arg(long, value_name = "WORD", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    fresh: Option<String>,
     /// Processes at a time; as many as cores, if nothing is said.
     #[arg(long, short)]
     jobs: Option<NonZeroUsize>,
@@ -93,6 +97,17 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     };
     let stop = stop_at_signals()?;
     ensure!(options.runs != Some(0), "--runs 0 runs nothing");
+    let fresh = match options.fresh.as_deref() {
+        Some("") => {
+            let drawn = hash::secret()?[..8].to_owned();
+            ensure!(shard == Shard::WHOLE, "all parts of a sweep need one word: --fresh={drawn}");
+            Some(drawn)
+        }
+        word => word.map(str::to_owned),
+    };
+    if let Some(word) = &fresh {
+        say(&format!("fresh seeds; --fresh={word} repeats them\n"));
+    }
     let runs = options.runs.or(options.time.is_none().then_some(RUNS));
     let root = workspace::find(&options.root)?;
     let sources = hash::of_files(&workspace::read(&root)?);
@@ -100,9 +115,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let tests = suite::select(&binary.graded_and_campaigns()?, &options.tests)?;
     let abouts = process::describe(binary.command(), &tests)?;
 
-    let sweep = Sweep::new(Plan { sources, runs }, shard, &abouts);
+    let sweep = Sweep::new(Plan { sources, runs, fresh: fresh.clone() }, shard, &abouts);
     let jobs = parallel::jobs(options.jobs);
-    let deck = Deck::new(&abouts, shard, runs, jobs);
+    let deck = Deck::new(&abouts, shard, runs, jobs).with(fresh.as_deref());
     let began = Instant::now();
     let workers = Workers {
         binary: &binary,
@@ -175,6 +190,8 @@ struct Deck<'a> {
     abouts: &'a [About],
     shard: Shard,
     runs: Option<u64>,
+    /// What fresh seeds are drawn from.
+    fresh: Option<&'a str>,
     /// Runs of a chunk.
     chunk: usize,
     /// The next chunk: from this run on, of this test.
@@ -187,7 +204,18 @@ impl<'a> Deck<'a> {
         // with it in the end.
         let each = runs.map_or(CHUNK, |runs| runs / shard.count / (2 * jobs as u64));
         let chunk = usize::try_from(each.clamp(1, CHUNK)).unwrap_or(1);
-        Deck { abouts, shard, runs, chunk, next: Mutex::new((0, 0)) }
+        Deck { abouts, shard, runs, fresh: None, chunk, next: Mutex::new((0, 0)) }
+    }
+
+    fn with(self, fresh: Option<&'a str>) -> Deck<'a> {
+        Deck { fresh, ..self }
+    }
+
+    fn seed(&self, test: &str, n: u64) -> Seed {
+        match self.fresh {
+            None => Seed::derived(test, n),
+            Some(word) => hash::seed(word, test, n),
+        }
     }
 
     /// How many runs there are, if their number is limited.
@@ -204,7 +232,7 @@ impl<'a> Deck<'a> {
         let last = *chunk.last()?;
         let about = &self.abouts[test];
         *next = if test + 1 < self.abouts.len() { (from, test + 1) } else { (last + 1, 0) };
-        let seeds = chunk.into_iter().map(|n| Seed::derived(&about.test, n)).collect();
+        let seeds = chunk.into_iter().map(|n| self.seed(&about.test, n)).collect();
         Some((about, seeds))
     }
 }
@@ -341,6 +369,20 @@ mod tests {
             all.sort();
             dealt.sort();
             assert_eq!(dealt, all);
+        }
+    }
+
+    #[test]
+    fn fresh_seeds_are_those_of_their_word() {
+        let abouts = abouts();
+        let drawn = |word| {
+            let deck = Deck::new(&abouts, Shard::WHOLE, Some(50), 2).with(word);
+            std::iter::from_fn(|| deck.draw()).flat_map(|(_, seeds)| seeds).collect::<Vec<_>>()
+        };
+        assert_eq!(drawn(Some("a")), drawn(Some("a")));
+        for other in [None, Some("b")] {
+            let other = drawn(other);
+            assert!(drawn(Some("a")).iter().all(|seed| !other.contains(seed)));
         }
     }
 

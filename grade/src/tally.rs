@@ -9,7 +9,8 @@ use anyhow::{Result, ensure};
 use labrecord::{About, Record, Report, Seed, Verdict};
 use serde::{Deserialize, Serialize};
 
-use crate::binomial::upper_bound;
+use crate::binomial::{self, upper_bound};
+use crate::policy::Policy;
 use crate::reached::{self, Situations};
 use crate::shard::Shard;
 
@@ -33,6 +34,9 @@ pub struct Plan {
     pub sources: String,
     /// Runs of each test, over all parts. `None`: as many as time allows.
     pub runs: Option<u64>,
+    /// What fresh seeds are drawn from. `None`: the seeds that `cargo test` uses, and those after them.
+    #[serde(default)]
+    pub fresh: Option<String>,
 }
 
 /// What the runs of one test came to.
@@ -152,10 +156,11 @@ impl Sweep {
     /// The table, and below it what failed, and what the runs met.
     #[must_use]
     pub fn table(&self) -> String {
+        let graded = Policy::default().seeds;
         let width = self.tests.keys().map(String::len).max().unwrap_or(0).max(4);
         let mut text = format!(
-            "{:<width$}  {:>7} {:>6} {:>9} {:>11}   {:>16}   {:>16}\n",
-            "test", "runs", "failed", "pass rate", "P(fail) <", "virtual s", "wall ms",
+            "{:<width$}  {:>7} {:>6} {:>9} {:>11} {:>11}   {:>16}   {:>16}\n",
+            "test", "runs", "failed", "pass rate", "P(fail) <", "P(lose) <", "virtual s", "wall ms",
         );
         // Part by part, as they are worked on.
         let mut tests: Vec<(&String, &Tally)> = self.tests.iter().collect();
@@ -164,16 +169,19 @@ impl Sweep {
             let Tally { runs, failures, virtual_time, wall_time, .. } = tally;
             let _ = writeln!(
                 text,
-                "{name:<width$}  {runs:>7} {failures:>6} {:>9} {:>11}   {:>16}   {:>16}",
-                percent(1.0 - ratio(*failures, *runs)),
+                "{name:<width$}  {runs:>7} {failures:>6} {:>9} {:>11} {:>11}   {:>16}   {:>16}",
+                pass_rate(*failures, *runs),
                 percent(upper_bound(*failures, *runs)),
+                percent(binomial::any_of(graded, upper_bound(*failures, *runs))),
                 virtual_time.text(*runs, 1e6),
                 wall_time.text(*runs, 1e3),
             );
         }
-        text.push_str(
-            "P(fail) <: 95 % upper bound on the probability that a run fails (Clopper-Pearson); \
-             times: mean, largest\n",
+        let _ = writeln!(
+            text,
+            "P(fail) <: for each test, a bound on the probability that a run fails, at 95 % confidence \
+             (Clopper-Pearson)\nP(lose) <: the same for at least one failure on the {graded} seeds of a \
+             grading; times: mean, largest"
         );
         for (name, tally) in &tests {
             if tally.failures > 0 {
@@ -276,6 +284,22 @@ fn ratio(a: u64, b: u64) -> f64 {
     if b == 0 { 0.0 } else { a as f64 / b as f64 }
 }
 
+/// Rounded down: only runs without a failure pass at 100 %.
+fn pass_rate(failures: u64, runs: u64) -> String {
+    let passed = 1.0 - ratio(failures, runs);
+    if failures == 0 {
+        return percent(passed);
+    }
+    // Failures, in hundredths of a percent, rounded up to a whole one where that hides nothing else.
+    let digits = if passed > 0.999 { 3 } else { 1 };
+    let scale = 10_f64.powi(digits);
+    format!(
+        "{:.*} %",
+        usize::try_from(digits).unwrap_or(1),
+        (passed * 100.0 * scale).floor() / scale
+    )
+}
+
 /// With two significant digits below one percent and at most four in all.
 fn percent(ratio: f64) -> String {
     let value = ratio * 100.0;
@@ -291,6 +315,16 @@ mod tests {
     use super::*;
     use crate::reached::Reached;
     use crate::trial::no_record;
+
+    #[test]
+    fn a_failure_is_never_rounded_away() {
+        assert_eq!(pass_rate(0, 10), "100.0 %");
+        assert_eq!(pass_rate(1, 10_000), "99.990 %");
+        assert_eq!(pass_rate(1, 1_000_000), "99.999 %");
+        assert_eq!(pass_rate(5, 100_000_000), "99.999 %");
+        assert_eq!(pass_rate(1, 20), "95.0 %");
+        assert_eq!(pass_rate(10, 10), "0.0 %");
+    }
 
     fn about(test: &str) -> About {
         let (test, lab) = (test.to_owned(), "raft".into());
@@ -314,7 +348,7 @@ mod tests {
 
     fn sweep(shard: Shard, runs: u64) -> Sweep {
         let tests = [about("raft_3A::one"), about("raft_3A::two")];
-        let plan = Plan { sources: "abc".to_owned(), runs: Some(runs) };
+        let plan = Plan { sources: "abc".to_owned(), runs: Some(runs), fresh: None };
         let mut sweep = Sweep::new(plan, shard, &tests);
         for about in &tests {
             (0..runs).filter(|n| shard.has(*n)).for_each(|n| sweep.add(&record(about, n)));

@@ -24,6 +24,8 @@ pub(crate) struct Workshop {
     pristine: Files,
     build: Build,
     cage: Cage,
+    /// The workspace's own test binary.
+    pub(crate) own: PathBuf,
     /// Held, so that no other grading builds here.
     _lock: File,
     /// The graded tests, and what each is: as the staff's own build says.
@@ -49,6 +51,7 @@ impl Workshop {
         let mut cargo = build.command();
         cargo.arg("--locked").env_remove("CARGO_TARGET_DIR");
         let binary = build.run(cargo).context("the workspace itself")?;
+        let own = binary.clone();
         let binary = TestBinary::new(binary, "/".into());
         let tests = binary.graded_and_campaigns()?;
         let suite = process::describe(binary.command(), &tests)?;
@@ -58,7 +61,7 @@ impl Workshop {
         read.extend(["/usr", "/bin", "/etc", "/proc", "/dev", "/sys/fs/cgroup"].map(PathBuf::from));
         let write = vec![root.join("target"), "/dev/null".into()];
         let cage = Cage { bounds: limits.build_bounds(), uid: None, read, write };
-        Ok(Workshop { pristine, build, cage, _lock: lock, tests, suite })
+        Ok(Workshop { pristine, build, cage, own, _lock: lock, tests, suite })
     }
 
     /// Builds a submission, and returns the path of its test binary.

@@ -26,8 +26,8 @@ const TEST: &str = "raft_3B::basic_agree";
 const POLICY: &str = "\
 seeds = 2
 [limits]
-wall_seconds = 20
-cpu_seconds = 60
+wall_seconds = 10
+cpu_seconds = 30
 memory_mib = 512
 print_mib = 4
 ";

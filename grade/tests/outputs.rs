@@ -245,18 +245,31 @@ fn a_summary_is_a_table_and_reports_in_blocks() {
 fn a_line_of_csv_for_each_submission() {
     let mut formula = grade();
     formula.submission = "=cmd(\"x\"),1".to_owned();
+    formula.tests[1].records[3].verdict = Verdict::Tester;
     let text = csv::table(&[grade(), rejected(), formula]);
     let lines: Vec<&str> = text.split_terminator("\r\n").collect();
     assert_eq!(
         lines,
         [
-            "submission,score,max_score,complete,problem,findings,3A,3B,4A,raft_3A::a,raft_3A::b,\
+            "submission,score,max_score,complete,problem,findings,needs_staff,3A,3B,4A,raft_3A::a,raft_3A::b,\
              raft_3B::c,raft_3B::d,kvraft_4A::e",
-            "ada,7.5,42,false,,1,7.5,0,0,5,2.5,0,0,0",
-            "ada,0,42,true,rejected,1,0,0,0,0,0,0,0,0",
-            "\"'=cmd(\"\"x\"\"),1\",7.5,42,false,,1,7.5,0,0,5,2.5,0,0,0",
+            "ada,7.5,42,false,,1,false,7.5,0,0,5,2.5,0,0,0",
+            "ada,0,42,true,rejected,1,false,0,0,0,0,0,0,0,0",
+            "\"'=cmd(\"\"x\"\"),1\",7.5,42,false,,1,true,7.5,0,0,5,2.5,0,0,0",
         ]
     );
+}
+
+/// A failure of the harness is not passed over, and what passing seeds prove is said.
+#[test]
+fn students_are_told_what_seeds_prove_and_of_a_tester_that_failed() {
+    let mut grade = perfect();
+    let proved = "4 of 4 seeds passed: at 95 % confidence, fewer than 52.7 % of runs fail";
+    assert_eq!(grade.tests[0].text(), proved);
+    assert!(!grade.needs_staff());
+    grade.tests[0].records[0].verdict = Verdict::Tester;
+    assert!(grade.needs_staff());
+    assert!(gradescope::results(&grade).contains("The tester itself failed in some run"));
 }
 
 #[test]

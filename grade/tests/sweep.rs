@@ -204,6 +204,44 @@ fn a_signal_ends_it_with_the_table_so_far() {
 }
 
 #[test]
+fn a_merge_says_that_a_part_was_cut_short() {
+    let folder = scratch("cut-short");
+    let cargo = workspace_with_a_failure(&folder);
+    let out = folder.join("part.json").display().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_grade"));
+    command.args(["sweep", "--jobs", "1", "--runs", "2", "--out", &out]);
+    command.current_dir(&folder).env("CARGO", &cargo);
+    assert!(command.output().unwrap().status.success());
+    let mut sweep = read(Path::new(&out));
+    assert!(grade(&["merge", &out]).status.success());
+    sweep.cut_short = true;
+    fs::write(&out, serde_json::to_string(&sweep).unwrap()).unwrap();
+    let merged = grade(&["merge", &out]);
+    let printed = text(&merged.stdout);
+    assert!(printed.contains("\ncut short: "), "{printed}");
+    assert_eq!(merged.status.code(), Some(1));
+}
+
+#[test]
+fn fresh_seeds_can_be_repeated() {
+    let folder = scratch("fresh");
+    let cargo = workspace_with_a_failure(&folder);
+    let sweep = |fresh: &str| {
+        let out = folder.join("sweep.json");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_grade"));
+        command.args(["sweep", "--jobs", "1", "--runs", "5", fresh, "--out"]).arg(&out);
+        let output = command.current_dir(&folder).env("CARGO", &cargo).output().unwrap();
+        // The seed that falls is not among them.
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        (text(&output.stdout), read(&out).plan.fresh.unwrap())
+    };
+    let (printed, word) = sweep("--fresh");
+    assert!(printed.starts_with(&format!("fresh seeds; --fresh={word} repeats them\n")));
+    assert_eq!(sweep(&format!("--fresh={word}")).1, word);
+    assert_ne!(sweep("--fresh").1, word);
+}
+
+#[test]
 fn what_makes_no_sense_is_said() {
     for (arguments, said) in [
         (

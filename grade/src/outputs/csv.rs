@@ -8,7 +8,8 @@ use crate::grade::{Grade, TestGrade};
 pub fn table(grades: &[Grade]) -> String {
     let Some(first) = grades.first() else { return String::new() };
     let parts = first.parts();
-    let mut header = vec!["submission", "score", "max_score", "complete", "problem", "findings"];
+    let mut header =
+        vec!["submission", "score", "max_score", "complete", "problem", "findings", "needs_staff"];
     header.extend(parts.iter().map(|(part, _)| *part));
     header.extend(first.tests.iter().map(|test| &*test.terms.about.test));
     let mut text = line(header.into_iter().map(str::to_owned));
@@ -21,6 +22,7 @@ pub fn table(grades: &[Grade]) -> String {
             grade.complete.to_string(),
             grade.problem.as_ref().map_or("", |problem| problem.title()).to_owned(),
             grade.findings.len().to_string(),
+            grade.needs_staff().to_string(),
         ];
         let parts = grade.parts().into_iter().map(|(_, tests)| rounded(sum(&tests)).to_string());
         let tests = grade.tests.iter().map(|test| rounded(test.score()).to_string());

@@ -60,6 +60,9 @@ pub fn results(grade: &Grade) -> String {
     });
     let output = match &grade.problem {
         Some(problem) => format!("{}\n\n{}", problem.title(), problem.text()),
+        None if grade.needs_staff() => {
+            "The tester itself failed in some run. Please tell the staff.".to_owned()
+        }
         None if grade.complete => String::new(),
         None => "The grading ended before all tests were run.".to_owned(),
     };
