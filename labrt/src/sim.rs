@@ -48,7 +48,8 @@ pub struct Config {
     /// Default: 1 microsecond.
     pub switch_cost: Duration,
     /// A task that uses so much CPU time (or blocks for so long outside labrt) in one step is
-    /// given up. Default: 10 s.
+    /// given up. Where the system does not say how much CPU time that was (all but Linux), it is given up
+    /// after six times as long on the wall clock. Default: 10 s.
     pub patience: Duration,
     /// A panic prints nothing; its message is in the [`Failure`]. For a run whose failure is known.
     pub quiet: bool,
@@ -313,7 +314,7 @@ fn run_traced<T: Send + 'static>(
                 let Some(stuck) = watchdog.look() else { continue };
                 let failure = Failure {
                     kind: FailureKind::Stuck,
-                    at: Duration::ZERO,
+                    at: stuck.at,
                     task: stuck.task,
                     message: stuck.message,
                     payload: None,

@@ -12,6 +12,9 @@ use crate::real;
 use crate::task::{park, yield_now};
 
 /// Blocks the task for at least `duration`, on its node's clock. A duration of zero lets others run.
+///
+/// A clock whose rate is changed meanwhile ([`Node::set_clock_rate`](crate::node::Node::set_clock_rate)) may
+/// show less when this returns: the wait ends when it would have.
 #[track_caller]
 pub fn sleep(duration: Duration) {
     sleep_to(Instant::now() + duration, Location::caller());

@@ -23,6 +23,8 @@ pub(crate) struct Beacon {
     tasks: Mutex<Vec<Identity>>,
     /// Nobody waits for this run any more: it must end at the next step.
     pub(crate) abandoned: AtomicBool,
+    /// When the present step began, in nanoseconds of virtual time.
+    now: AtomicU64,
     /// Where the system tells how much CPU the thread has used that runs the simulation now.
     thread: Mutex<Option<Arc<str>>>,
 }
@@ -45,7 +47,8 @@ impl Beacon {
         PATH.with(|path| self.thread.lock().clone_from(path));
     }
 
-    pub(crate) fn running(&self, slot: u32, steps: u64) {
+    pub(crate) fn running(&self, slot: u32, steps: u64, now: u64) {
+        self.now.store(now, Relaxed);
         self.slot.store(slot, Relaxed);
         self.steps.store(steps, Relaxed);
     }
@@ -112,6 +115,8 @@ impl Cpu {
 
 /// Why the watchdog gave a run up.
 pub(crate) struct Stuck {
+    /// In virtual time.
+    pub(crate) at: Duration,
     pub(crate) task: Option<TaskInfo>,
     pub(crate) message: String,
 }
@@ -169,7 +174,8 @@ impl Watchdog {
         self.beacon.abandoned.store(true, Relaxed);
         let task = self.beacon.current_task();
         let who = task.as_ref().map_or_else(|| "the scheduler".to_owned(), ToString::to_string);
-        Some(Stuck { message: format!("{who} {why}"), task })
+        let at = Duration::from_nanos(self.beacon.now.load(Relaxed));
+        Some(Stuck { at, message: format!("{who} {why}"), task })
     }
 }
 

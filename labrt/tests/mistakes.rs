@@ -212,6 +212,54 @@ fn too_many_tasks() {
     expect_message("too-many-tasks", &message);
 }
 
+/// With stacks of an exabyte the first is one too many.
+#[test]
+fn no_room_for_another_stack() {
+    let config = Config { stack_size: 1 << 60, ..Config::with_seed(1) };
+    let (kind, message) = failure_with(config, || ());
+    assert_eq!(kind, FailureKind::TooManyTasks);
+    assert!(message.contains("the system has no stack for another task"), "{message}");
+}
+
+#[test]
+fn two_mutexes_for_one_condvar() {
+    let (kind, message) = failure(|| {
+        let condvar = Arc::new(Condvar::new());
+        let waits = condvar.clone();
+        thread::spawn(move || waits.wait(&mut Mutex::new(1).lock()));
+        time::sleep(Duration::from_millis(1));
+        condvar.wait_for(&mut Mutex::new(2).lock(), Duration::from_millis(1));
+    });
+    assert_eq!(kind, FailureKind::Panic);
+    let expected = "attempted to use a condition variable with more than one mutex";
+    assert!(message.contains(expected), "{message}");
+}
+
+/// One mutex after the other is fine.
+#[test]
+fn another_mutex_for_a_condvar_that_nobody_waits_for() {
+    let outcome = run(Config::with_seed(1), || {
+        let condvar = Condvar::new();
+        for _ in 0..2 {
+            condvar.wait_for(&mut Mutex::new(1).lock(), Duration::from_millis(1));
+        }
+    });
+    outcome.result.unwrap();
+}
+
+#[test]
+fn an_event_that_posts_itself_for_ever() {
+    fn again() {
+        event::after(Duration::ZERO, again);
+    }
+    let (kind, message) = failure(|| {
+        again();
+        time::sleep(Duration::from_millis(1));
+    });
+    assert_eq!(kind, FailureKind::Panic);
+    assert!(message.contains("livelock: 5000000 operations in a row"), "{message}");
+}
+
 #[test]
 fn a_run_without_end() {
     let config = Config { time_limit: Some(Duration::from_secs(2)), ..Config::with_seed(1) };

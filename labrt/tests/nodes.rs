@@ -16,6 +16,19 @@ use labrt::{channel, event, sim, thread};
 
 const MS: Duration = Duration::from_millis(1);
 
+/// A panic that was caught says nothing about the next one.
+#[test]
+fn a_panic_is_reported_with_its_own_message() {
+    let outcome = sim::run(sim::Config::with_seed(1), || {
+        let caught = std::panic::catch_unwind(|| panic!("the first")).is_err();
+        assert!(caught);
+        labrt::time::sleep(Duration::from_millis(1));
+        std::panic::resume_unwind(Box::new("the second"));
+    });
+    let failure = outcome.result.expect_err("it panicked");
+    assert_eq!(failure.message, "the second");
+}
+
 /// Counts its drops.
 #[derive(Clone, Default)]
 struct Dropped(Arc<AtomicU32>);

@@ -146,8 +146,8 @@ impl Raft {
         self.shared.inner.lock().state.take_snapshot(index, snapshot);
     }
 
-    /// Ends this server's tasks, each at its next step; nothing is delivered or sent any more. It
-    /// leads no longer, and refuses commands.
+    /// Ends this server's tasks, each at its next step. It leads no longer, refuses commands, and delivers and
+    /// requests nothing more; requests that still reach it are answered as before.
     pub fn kill(&self) {
         // Under the lock, so that no task is between its look at the flag and its wait.
         let mut inner = self.shared.inner.lock();

@@ -223,21 +223,27 @@ impl Kernel {
         task.notified = false;
         let (serial, from) = (task.serial, task.wait.location);
         self.current = Some(slot);
-        self.beacon.running(slot, self.switches);
+        self.beacon.running(slot, self.switches, self.now);
         self.record(TraceWhat::Task { serial, from }, serial);
     }
 
     /// The scheduler runs again. Says which nodes the step wanted to have killed.
     pub(crate) fn end_step(&mut self) -> Vec<NodeId> {
         self.current = None;
+        self.last_panic = None; // one that was caught has nothing to do with what panics next
         std::mem::take(&mut self.kill_requests)
     }
 
     /// An event is about to run.
     pub(crate) fn begin_event(&mut self) {
         self.operations += 1;
+        if self.operations > MAX_OPERATIONS {
+            let message = Self::livelock_message(Duration::from_nanos(self.now));
+            let failure = self.failure_now(FailureKind::Panic, message);
+            self.fail(failure);
+        }
         self.switches += 1;
-        self.beacon.running(u32::MAX, self.switches);
+        self.beacon.running(u32::MAX, self.switches, self.now);
         self.record(TraceWhat::Event, u64::MAX);
     }
 

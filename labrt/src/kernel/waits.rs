@@ -185,6 +185,11 @@ impl Kernel {
         waiting
     }
 
+    /// Does any task wait for `key`?
+    pub(crate) fn is_waited_for(&self, key: Key) -> bool {
+        self.waits.count(key) > 0
+    }
+
     pub(super) fn is_waiting(&self, task: TaskRef) -> bool {
         let found = &self.tasks[task.slot as usize];
         found.epoch == task.epoch && found.state == State::Parked

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::Location;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -18,11 +19,15 @@ use crate::time::Instant;
 
 /// A condition variable, as `parking_lot::Condvar`. There are no spurious wake-ups, but another task
 /// may have changed what the lock guards before the waiter has it again: wait in a loop.
+///
+/// To wait while another task waits with another mutex panics, as there.
 #[derive(Default)]
 pub struct Condvar {
     /// Who waits, first come first served: in the real engine only. (In a simulation the address of
     /// this is what tasks are parked on.)
     waiters: parking_lot::Mutex<VecDeque<Sender<()>>>,
+    /// The address of the mutex with which tasks wait, while any does.
+    mutex: AtomicUsize,
     live: Live,
 }
 
@@ -42,7 +47,11 @@ impl WaitTimeoutResult {
 impl Condvar {
     /// Nobody waits yet.
     pub const fn new() -> Self {
-        Condvar { waiters: parking_lot::Mutex::new(VecDeque::new()), live: Live::new() }
+        Condvar {
+            waiters: parking_lot::Mutex::new(VecDeque::new()),
+            mutex: AtomicUsize::new(0),
+            live: Live::new(),
+        }
     }
 
     /// Opens the guard's lock, waits for a notification, and closes the lock again.
@@ -131,6 +140,20 @@ impl Condvar {
         woken
     }
 
+    /// # Panics
+    ///
+    /// If others wait with another mutex.
+    #[track_caller]
+    fn use_with<T: ?Sized>(&self, guard: &MutexGuard<'_, T>, is_waited_for: bool) {
+        let mutex = guard.address();
+        let before = self.mutex.swap(mutex, Relaxed);
+        if is_waited_for && before != mutex && !std::thread::panicking() {
+            self.mutex.store(before, Relaxed);
+            panic!("attempted to use a condition variable with more than one mutex");
+        }
+    }
+
+    #[track_caller]
     fn wait_to<T: ?Sized>(
         &self,
         guard: &mut MutexGuard<'_, T>,
@@ -140,11 +163,14 @@ impl Condvar {
         if mode() == Mode::Real {
             return self.wait_really(guard, deadline, location);
         }
+        observe::must_not_be_needed();
         self.live.note();
+        let key = self.key();
+        self.use_with(guard, kernel::with(|kernel| kernel.is_waited_for(key)));
         guard.unlock_to_wait();
         let woken = park(&Park {
             what: "a condition variable",
-            keys: &[self.key()],
+            keys: &[key],
             deadline: deadline.map(Instant::to_true),
             location,
         });
@@ -153,6 +179,7 @@ impl Condvar {
         WaitTimeoutResult { timed_out: woken != Woken::Notified }
     }
 
+    #[track_caller]
     fn wait_really<T: ?Sized>(
         &self,
         guard: &mut MutexGuard<'_, T>,
@@ -160,7 +187,10 @@ impl Condvar {
         location: &'static Location<'static>,
     ) -> WaitTimeoutResult {
         let (waiter, notified) = crossbeam_channel::bounded(1);
-        self.waiters.lock().push_back(waiter.clone());
+        let mut waiters = self.waiters.lock();
+        self.use_with(guard, !waiters.is_empty());
+        waiters.push_back(waiter.clone());
+        drop(waiters);
         guard.unlock_to_wait();
         let in_time = real::recv(&notified, deadline.map(Instant::to_wall)).is_ok();
         let mut waiters = self.waiters.lock();

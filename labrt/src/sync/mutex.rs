@@ -108,6 +108,11 @@ pub struct MutexGuard<'a, T: ?Sized> {
 }
 
 impl<T: ?Sized> MutexGuard<'_, T> {
+    /// Which mutex this is the guard of.
+    pub(super) fn address(&self) -> usize {
+        self.lock.address()
+    }
+
     /// Opens the lock for the length of a wait; until [`relock`](Self::relock) the guard is empty,
     /// so that unwinding in between does not open a lock that somebody else has taken.
     pub(super) fn unlock_to_wait(&mut self) {
