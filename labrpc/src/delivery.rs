@@ -15,7 +15,7 @@ use crate::{
     MessageKind, NetEvent, NetEventKind,
     calls::{Call, CallKey, Phase},
     fate::{ReplyFate, RequestFate, notice_delay},
-    judge::{Judge, Sending},
+    judge::{Judge, Sending, Sentence},
     service::{HandlerTask, Undecodable},
     state::{Route, Server, State},
     watch::Watch,
@@ -235,15 +235,19 @@ impl Message {
         node.spawn_detached(name, at, move || execution.execute(index));
     }
 
-    /// The handler has returned, and the reply leaves, if anybody waits for it.
-    fn send_reply(mut self, server: Arc<Server>) {
-        let sentence = self.network.judge.ask(|| Sending {
+    /// What the judge says about this reply. It may let other tasks run.
+    fn ask_about_reply(&self) -> Sentence {
+        self.network.judge.ask(|| Sending {
             from: &self.route.to_name,
             to: &self.route.from_name,
             kind: MessageKind::Reply,
             method: self.method,
             bytes: &self.bytes,
-        });
+        })
+    }
+
+    /// The handler has returned, and the reply leaves, if anybody waits for it.
+    fn send_reply(mut self, sentence: Sentence, server: Arc<Server>) {
         let mut state = self.network.state.lock();
         let waits = self.call.and_then(|key| state.calls.get_mut(key));
         let Some(call) = waits.filter(|call| call.phase == Phase::Taken) else {
@@ -275,15 +279,21 @@ impl Message {
         }
         drop(state);
 
+        let leaving = Leaving(&self);
         self.show(NetEventKind::ReplySent);
         if !up {
             self.show(NetEventKind::NoPath);
-            self.answer_later(fate.no_path, Answer::NoReply);
         } else if fate.lost {
             self.show(NetEventKind::ReplyLost);
+        } else if held.is_some() {
+            self.show(NetEventKind::ReplyLate);
+        }
+        leaving.has_left();
+        if !up {
+            self.answer_later(fate.no_path, Answer::NoReply);
+        } else if fate.lost {
             self.answer(Answer::NoReply);
         } else if let Some(delay) = held {
-            self.show(NetEventKind::ReplyLate);
             drop(server); // what becomes of it does not matter any more
             event::after(delay, move || self.deliver_reply());
         } else {
@@ -388,7 +398,7 @@ impl Message {
 
 /// A request that a handler works on.
 struct Execution {
-    /// Taken when the handler has returned.
+    /// Taken when the handler has returned and the judge has spoken.
     message: Option<Message>,
     server: Arc<Server>,
 }
@@ -399,15 +409,40 @@ impl Execution {
         let Some(request) = &self.message else { return };
         let with_content = request.network.watch.shows_contents();
         let result = self.server.service.handle(index, &request.bytes, with_content);
-        let Some(mut message) = self.message.take() else { return };
-        match result {
-            Ok(reply) => {
-                message.bytes = reply.bytes;
-                message.content = reply.content;
-                message.send_reply(self.server.clone());
-            }
+        let Some(message) = &mut self.message else { return };
+        let answered = result.map(|reply| {
+            message.bytes = reply.bytes;
+            message.content = reply.content;
+            message.ask_about_reply()
+        });
+        let Some(message) = self.message.take() else { return };
+        match answered {
+            Ok(sentence) => message.send_reply(sentence, self.server.clone()),
             Err(undecodable) => message.refuse(Refusal::Request(undecodable)),
         }
+    }
+}
+
+/// A reply that is shown to observers before it leaves. They may let other tasks run, and one of these
+/// may kill the server: its caller is then told that there is no reply.
+struct Leaving<'a>(&'a Message);
+
+impl Leaving<'_> {
+    /// From here on an event brings the reply, or the answer that there is none.
+    fn has_left(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        let Some(key) = self.0.call else { return };
+        let mut state = self.0.network.state.lock();
+        if let Some(call) = state.calls.get_mut(key) {
+            call.phase = Phase::Doomed;
+        }
+        drop(state);
+        tell_doomed(&self.0.network, vec![key]);
     }
 }
 

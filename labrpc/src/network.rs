@@ -67,8 +67,9 @@ impl Network {
 
     /// Lets messages from `from` to `to` pass, or not; the other direction is a link of its own.
     ///
-    /// What is under way on a link that goes down is lost, except replies held back
-    /// ([`Conditions::late_reply`]). Callers who wait for a reply over it are told within 100 ms.
+    /// A request needs its link when it leaves and when it arrives. A reply is lost if its link goes down at
+    /// any time between the request's arrival and its own, even if the link comes back meanwhile: its caller
+    /// is told within 100 ms. Replies held back ([`Conditions::late_reply`]) arrive whatever happens.
     ///
     /// # Panics
     ///

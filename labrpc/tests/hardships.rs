@@ -106,7 +106,7 @@ fn a_link_that_only_works_back() {
     });
 }
 
-/// A request under way when its link goes down is lost.
+/// A request that finds its link down when it arrives is lost.
 #[test]
 fn a_request_needs_its_link_until_it_arrives() {
     on_both_engines(20, || {

@@ -14,7 +14,9 @@ use common::{
     FOR_EVER, Junk, Name, Pair, Sleep, at_most, millis, on_both_engines, on_seeds, pair, since,
     wait_until,
 };
-use labrpc::{Conditions, DelayRange, NetEventKind::*, Network, NoReply, Service};
+use labrpc::{
+    Conditions, DelayRange, MessageKind, NetEventKind::*, Network, NoReply, Sentence, Service,
+};
 use labrt::{node::Node, sim, time};
 
 /// Without any word from the harness to the network: the node's death is enough.
@@ -281,5 +283,33 @@ fn a_call_on_a_dropped_network() {
         let start = sim::elapsed();
         assert_eq!(pair.end.call(&Name(1)), Err(NoReply));
         assert!(since(start) >= millis(100));
+    });
+}
+
+/// Whoever is asked or shown a reply may let other tasks run, one of which kills the server.
+#[test]
+fn a_reply_that_is_looked_at_while_its_server_dies_is_not_forgotten() {
+    on_seeds(50, || {
+        let judged = pair();
+        let server = judged.server.clone();
+        judged.network.judge(move |message| {
+            if message.kind == MessageKind::Reply {
+                server.kill();
+            }
+            Sentence::AsDrawn
+        });
+        let shown = pair();
+        let server = shown.server.clone();
+        shown.network.observe(move |event| {
+            if event.kind == ReplySent {
+                server.kill();
+            }
+        });
+        for pair in [judged, shown] {
+            let (result, took) = pair.call_in_background(&Name(1)).wait();
+            assert_eq!(result, Err(NoReply));
+            assert!(took <= millis(110), "{took:?}");
+            assert!(!pair.server.is_alive());
+        }
     });
 }
