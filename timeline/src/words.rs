@@ -21,6 +21,8 @@ pub struct Words {
     pub last: Option<Entry>,
     /// The last entry in a snapshot.
     pub snapshot: Option<Entry>,
+    /// Does it only ask whether a vote would be given?
+    pub pre: bool,
     /// Is the vote given?
     pub granted: Option<bool>,
     /// Are the entries accepted?
@@ -60,6 +62,7 @@ impl Words {
             commit: number(&["leadercommit", "commitindex", "commit"]),
             last: entry("last"),
             snapshot: entry("lastincluded"),
+            pre: get(&["pre", "prevote", "isprevote"]).and_then(Value::as_bool) == Some(true),
             granted: get(&["votegranted", "granted"]).and_then(Value::as_bool),
             success: outcome.and_then(|value| match value {
                 Value::Bool(yes) => Some(*yes),
@@ -130,6 +133,7 @@ mod tests {
         assert_eq!(Words::of(r#"{"outcome":{"Refused":{"newest":0}}}"#).success, Some(false));
         assert_eq!(Words::of(r#"{"outcome":"Accepted"}"#).success, Some(true));
         assert_eq!(Words::of(r#"{"outcome":{"Accepted":{"last":7}}}"#).success, Some(true));
+        assert!(Words::of(r#"{"term":2,"preVote":true}"#).pre);
         // What is not understood is no refusal.
         assert_eq!(Words::of(r#"{"outcome":{"Ahead":{"last":7}}}"#).success, None);
         assert_eq!(Words::of(r#"{"outcome":{"last":7,"term":2}}"#).success, None);

@@ -61,6 +61,7 @@ fn nothing_is_found_in_a_right_server() {
     for test in [
         "raft_3A::many_elections",
         "raft_3B::backup",
+        "raft_3B::concurrent_starts",
         "raft_3C::figure_8",
         "raft_3C::unreliable_churn",
         "raft_3D::snapshot_all_crash",

@@ -122,7 +122,8 @@ impl Elections {
         let (server, memory) = (scene.server, scene.memory());
         match (message.way, message.method) {
             (Way::ReplyLeaves, method) if method != Method::Other => {
-                if let Some(asked) = message.request.term.filter(|term| *term > memory.term) {
+                let asked = message.request.term.filter(|term| *term > memory.term);
+                if let Some(asked) = asked.filter(|_| !heeds_its_leader(scene, message)) {
                     let text = format!(
                         "S{server} has a request of S{}, which is in T{asked}, and stays in T{}",
                         message.other, memory.term
@@ -161,13 +162,14 @@ impl Elections {
 
 /// A server that shows nothing of itself says in which term it is when it answers: not in an older one than
 /// that of the request.
-pub(super) fn answers_in_old_term(report: &mut Report, message: &Message) {
+pub(super) fn answers_in_old_term(scene: &Scene, report: &mut Report, message: &Message) {
     let told = message.reply.as_ref().and_then(|reply| reply.term);
     let (Way::ReplyLeaves, Some(asked), Some(told)) = (message.way, message.request.term, told)
     else {
         return;
     };
-    if message.method != Method::Other && told < asked {
+    let judged = message.method != Method::Other && !heeds_its_leader(scene, message);
+    if judged && told < asked {
         let (server, other) = (message.server, message.other);
         let text = format!(
             "S{server} has a request of S{other}, which is in T{asked}, and answers in T{told}"
@@ -185,6 +187,18 @@ fn act_of(method: Method) -> Act {
     }
 }
 
+/// Some heed no candidate, nor its term, while they hear a leader or lead themselves.
+fn heeds_its_leader(scene: &Scene, message: &Message) -> bool {
+    let refused = message.reply.as_ref().and_then(|reply| reply.granted) == Some(false);
+    message.method == Method::Vote
+        && refused
+        && (hears_a_leader(scene) || scene.memory().role == Role::Leader)
+}
+
+fn hears_a_leader(scene: &Scene) -> bool {
+    scene.talk.led[scene.server].is_some_and(|(at, _)| at + 1_000_000 > scene.at)
+}
+
 /// Was a vote refused without a reason?
 fn refusal(scene: &Scene, report: &mut Report, message: &Message) {
     let (server, memory, other) = (scene.server, scene.memory(), message.other);
@@ -192,10 +206,8 @@ fn refusal(scene: &Scene, report: &mut Report, message: &Message) {
     let asked = message.request.term == Some(memory.term);
     let Some(last) = message.request.last.filter(|_| refused && asked) else { return };
     let own = memory.last();
-    // Some heed no candidate while they hear a leader.
-    let heard = scene.talk.led[server].is_some_and(|(at, _)| at + 1_000_000 > scene.at);
     let behind = (last.1, last.0) < (own.1, own.0);
-    if memory.vote.is_none() && memory.role == Role::Follower && !behind && !heard {
+    if memory.vote.is_none() && memory.role == Role::Follower && !behind && !hears_a_leader(scene) {
         let text = format!(
             "S{server} refuses S{other} its vote in T{}: it has given it to nobody, and S{other}'s log, up to T{}:i{}, is at least as good as its own, up to T{}:i{}",
             memory.term, last.1, last.0, own.1, own.0

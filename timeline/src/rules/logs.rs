@@ -241,8 +241,11 @@ impl Logs {
         }
         let most = self.sent.get(&(server, term)).copied().unwrap_or(u64::MAX);
         // (Or has had a snapshot of them.)
-        if memory.role == Role::Follower && memory.last().0 > most.max(memory.base.0) {
-            let (last, last_term) = memory.last();
+        let (last, last_term) = memory.last();
+        // A tail that nothing has contradicted yet may stay. One of this term, or of an older term than what
+        // it follows, is nobody's log.
+        let wrong = last_term == term || memory.term_at(most).is_some_and(|sent| last_term < sent);
+        if memory.role == Role::Follower && last > most.max(memory.base.0) && wrong {
             let text = format!(
                 "S{server} has been sent entries up to i{most} in T{term}, and its log ends with T{last_term}:i{last}"
             );

@@ -315,7 +315,7 @@ impl<'a> Judge<'a> {
         let mut report = Report::of(&scene);
         self.timers.pass(&scene, &mut report);
         if server < run.servers && replay.servers[server].up && !self.shown[server] {
-            elections::answers_in_old_term(&mut report, message);
+            elections::answers_in_old_term(&scene, &mut report, message);
         } else if server < run.servers && replay.servers[server].up {
             self.timers.message(&scene, &mut report, message);
             self.elections.message(&scene, &mut report, message);

@@ -72,6 +72,8 @@ pub(crate) fn messages(run: &Run) -> Vec<Message> {
     for (number, call) in run.calls.iter().enumerate().filter(|(_, call)| between(call)) {
         let method = methods.get(call.method).copied().unwrap_or(Method::Other);
         let request = words(&call.request);
+        // It asks, and changes nothing.
+        let method = if request.pre { Method::Other } else { method };
         let reply = call.reply.as_ref().map(&mut words);
         let mut add = |at, way, server, other| {
             let of_reply = matches!(way, Way::ReplyLeaves | Way::ReplyArrives);
