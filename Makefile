@@ -61,6 +61,10 @@ CRATE ?= raft
 second-opinion: ## every change that cargo-mutants would make in a crate, tried: make second-opinion CRATE=kvraft (cargo install cargo-mutants --locked)
 	cargo run -q -p mutants -- --second-opinion $(CRATE) --wrong-runs 10 --limit 120 $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
+accusations: RUNS := 1
+accusations: ## do timelines accuse correct servers, with their view or without it: make accusations ONLY=C02 RUNS=2
+	cargo run -q -p mutants -- --accusations --runs $(RUNS) $(if $(ONLY),--only $(ONLY))
+
 explain: ## does the report of each wrong server's failure point at what is wrong: tests/mutants/EXPLAINED.md (make explain ONLY=R50)
 	cargo run -q -p mutants -- --explain $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
@@ -129,4 +133,4 @@ ci: ## what has to pass before a change lands
 dead-faults: ## is it noticed when one of the tester's faults does nothing? Each is made to, one at a time
 	.ci/dead-faults
 
-.PHONY: help $(PARTS) test lint sweep soak budgets doctor mutants search others compare dead-faults second-opinion explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests pictures figure16 experiments passes ci
+.PHONY: help $(PARTS) test lint sweep soak budgets doctor mutants search others compare dead-faults second-opinion accusations explain determinism handout gradescope attacks newcomer bench figures book book-test scenarios browser-tests pictures figure16 experiments passes ci

@@ -103,8 +103,14 @@ impl Campaign<'_> {
 
 /// Patches of the same design. Right ones are built alone: they are to be as they would be handed in.
 fn groups<'a>(mutants: &[&'a Mutant]) -> Vec<Vec<&'a Mutant>> {
+    let wrong: Vec<&Mutant> = mutants.iter().copied().filter(|mutant| mutant.is_wrong()).collect();
+    by_design(&wrong)
+}
+
+/// Patches of the same design, which can share a build.
+pub(crate) fn by_design<'a>(mutants: &[&'a Mutant]) -> Vec<Vec<&'a Mutant>> {
     let mut groups: BTreeMap<Option<&str>, Vec<&Mutant>> = BTreeMap::new();
-    for mutant in mutants.iter().filter(|mutant| mutant.is_wrong()) {
+    for mutant in mutants {
         groups.entry(mutant.design.as_deref()).or_default().push(mutant);
     }
     groups.into_values().collect()

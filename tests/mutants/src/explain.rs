@@ -35,7 +35,7 @@ struct Kept {
     record: Record,
 }
 
-/// Where explanations are kept.
+/// Where explanations are kept: of servers with their view, or without it.
 pub(crate) struct Archive(pub(crate) PathBuf);
 
 impl Archive {
@@ -85,7 +85,9 @@ impl Workshop {
         if let Some(Outcome::Failed { failed, .. }) = known {
             // Other sources may have had other seeds.
             for failed in failed.iter().take(3) {
-                if let Some(found) = self.try_explain((mutant, key), &tests, failed, archive)? {
+                if let Some(found) =
+                    self.try_explain((mutant, key), &tests, failed, (plan, archive))?
+                {
                     return Ok(found);
                 }
             }
@@ -93,7 +95,7 @@ impl Workshop {
         let Outcome::Failed { failed, .. } = self.try_out(mutant, sources, plan) else {
             return Err("no test fails".to_owned());
         };
-        self.try_explain((mutant, key), &tests, &failed[0], archive)?
+        self.try_explain((mutant, key), &tests, &failed[0], (plan, archive))?
             .ok_or_else(|| "what has just failed does not fail again".to_owned())
     }
 
@@ -102,13 +104,14 @@ impl Workshop {
         (mutant, key): (&Mutant, &str),
         tests: &TestBinary,
         failed: &Failed,
-        archive: &Archive,
+        (plan, archive): (Plan, &Archive),
     ) -> Result<Option<Explained>, String> {
         let mut command = tests.command();
         command
             .args([&failed.test, "--exact"])
             .env("LAB_SEED", &failed.seed)
-            .env("LAB_SHRINK", SHRINK);
+            .env("LAB_SHRINK", SHRINK)
+            .env("LAB_VIEW", if plan.view { "yes" } else { "no" });
         self.execute(command, now() + LIMIT)?;
         let text = fs::read_to_string(self.records()).unwrap_or_default();
         let Some(line) = text.lines().next() else { return Ok(None) };

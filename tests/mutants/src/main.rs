@@ -44,10 +44,12 @@
 //! | `others.rs` | the workspace with a Raft of others in the place of `raft` |
 //! | `explain.rs` | runs one test of a wrong one with shrinking and the timeline |
 //! | `judge.rs` | does the timeline point at what is wrong? |
+//! | `accusations.rs` | records correct servers, and says what their timelines accuse them of |
 //! | `explained.rs` | the table of that: EXPLAINED.md |
 //!
 //! Not here: what a test checks. That is in `tests/src` and `tests/tests`.
 
+mod accusations;
 mod campaign;
 mod design;
 mod explain;
@@ -85,6 +87,7 @@ use crate::trial::Workshop;
 
 /// Runs the graded tests on wrong Rafts and services, which must fail, and on unusual right ones,
 /// which must pass.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, Parser)]
 struct Options {
     /// Numbers of the patches to run, separated by commas, such as R01,C05; also R, K or C for all
@@ -118,6 +121,10 @@ struct Options {
     /// Only search the Rafts among them, systematically, with so many runs each as `--runs` says.
     #[arg(long, conflicts_with = "explain")]
     search: bool,
+    /// Only record the correct ones among them, and the Rafts of others if none is named, on `--runs` seeds
+    /// of each graded test, with their view and without it: their timelines must accuse them of nothing.
+    #[arg(long, conflicts_with = "explain")]
+    accusations: bool,
     /// Lay out the workspace with a Raft of others in the place of ours, in `target/others`: these of
     /// `tests/others`, separated by commas, or all. Build and run nothing.
     #[arg(long, num_args = 0.., value_delimiter = ',')]
@@ -173,6 +180,9 @@ fn run(options: &Options) -> Result<bool, String> {
         return explain_all(options, &chosen, &sources, what == Explain::Recorded);
     }
 
+    if options.accusations {
+        return accuse_all(options, &chosen, &sources);
+    }
     if options.search {
         return search_all(options, &chosen, &sources);
     }
@@ -253,6 +263,20 @@ fn search_all(options: &Options, chosen: &[&Mutant], sources: &Sources) -> Resul
     Ok(found.iter().all(|(mutant, found)| search::is_right_for(mutant, found)))
 }
 
+/// Records the correct ones of `chosen`, and Rafts of others if no patch is named.
+fn accuse_all(options: &Options, chosen: &[&Mutant], sources: &Sources) -> Result<bool, String> {
+    let plan = plan(options);
+    let place = options.root.join("target/mutants");
+    let correct: Vec<&Mutant> =
+        chosen.iter().copied().filter(|mutant| !mutant.is_wrong()).collect();
+    let mut clean = accusations::accuse_all(&correct, sources, plan, &place)?;
+    let others = if options.only.is_empty() { others::names(&options.root)? } else { Vec::new() };
+    for name in others {
+        clean &= accusations::accuse_other(&options.root, &name, sources, plan)?;
+    }
+    Ok(clean)
+}
+
 /// What each patch is given.
 fn plan(options: &Options) -> Plan<'_> {
     Plan {
@@ -261,6 +285,7 @@ fn plan(options: &Options) -> Plan<'_> {
         limit: Duration::from_secs(options.limit),
         threads: if options.jobs == 1 { 2 } else { 1 },
         profile: &options.profile,
+        view: true,
         hasty: options.second_opinion.is_some(),
     }
 }
@@ -286,9 +311,12 @@ fn explain_all(
 ) -> Result<bool, String> {
     let place = options.root.join("target/mutants");
     let archive = Archive(place.join("explained"));
+    let without = Archive(place.join("explained-without-view"));
     let plan = Plan { threads: 2, ..plan(options) };
     let wrong: Vec<&Mutant> = chosen.iter().copied().filter(|mutant| mutant.is_wrong()).collect();
-    let explain = |mutant: &Mutant, workshop: &Workshop| {
+    let explain = |mutant: &Mutant, workshop: &Workshop, view: bool| {
+        let archive = if view { &archive } else { &without };
+        let plan = Plan { view, ..plan };
         let key = sources.recording_key(mutant);
         let kept = archive.read(mutant, (!recorded).then_some(&key));
         let explained = match kept.filter(|_| !options.again) {
@@ -296,28 +324,35 @@ fn explain_all(
             None if recorded => return Err("it was not recorded yet".to_owned()),
             None => {
                 let known = outcome::read_any(&place.join(format!("results/{}.json", mutant.id())));
-                workshop.explain((mutant, &key), sources, known, plan, &archive)?
+                workshop.explain((mutant, &key), sources, known, plan, archive)?
             }
         };
         let judgement = judge::judge(mutant, &explained);
         Ok((explained.record, judgement))
     };
     let rows: Vec<Row> = in_workshops(options.jobs.into(), &wrong, &place, |mutant, workshop| {
-        let row = (mutant, explain(mutant, workshop));
+        let row = Row {
+            mutant,
+            with: explain(mutant, workshop, true),
+            without: explain(mutant, workshop, false),
+        };
         table::say(&explained::line(&row));
-        row.1
-    })?;
+        row
+    })?
+    .into_iter()
+    .map(|(_, row)| row)
+    .collect();
     let sums = explained::sums(&rows);
     table::say(&format!("\n{sums}"));
     if options.only.is_empty() {
         let file = options.root.join("tests/mutants/EXPLAINED.md");
         write(&file, &explained::markdown(&rows))?;
     }
-    let right = rows.iter().filter(|(_, row)| row.as_ref().is_ok_and(|(_, j)| j.is_right));
+    let right = rows.iter().filter(|row| explained::is_right(&row.with));
     Ok(100 * right.count() >= GOAL * rows.len())
 }
 
-/// So many of a hundred explanations are to be right.
+/// So many of a hundred explanations are to be right, of servers that show what they are in.
 const GOAL: usize = 90;
 
 fn is_chosen(mutant: &Mutant, options: &Options) -> bool {

@@ -35,6 +35,8 @@ pub(crate) struct Plan<'a> {
     /// Tests that run side by side.
     pub(crate) threads: usize,
     pub(crate) profile: &'a str,
+    /// Whether servers show what they are in (`LAB_VIEW`).
+    pub(crate) view: bool,
     /// One failure is enough: the other tests need not come to their end, and torture is not tried.
     pub(crate) hasty: bool,
 }
@@ -165,7 +167,7 @@ impl Tests {
             let trial = trial::Trial { about, seeds: &seeds, check_determinism: false, limits };
             let mut failed = false;
             trial.run(
-                || Ok(self.command()),
+                || Ok(self.command(plan.view)),
                 |record| {
                     if record.verdict == Verdict::Missing && now() >= deadline {
                         return; // it had no time
@@ -189,13 +191,16 @@ impl Tests {
     }
 
     /// A command that runs the tests, within some memory.
-    fn command(&self) -> Command {
+    fn command(&self, view: bool) -> Command {
         let program = self.binary.command();
         let mut command = Command::new("sh");
         let script = format!("ulimit -v {MEMORY}; exec \"$0\" \"$@\"");
         command.env_clear().args(["-c", &script]).arg(program.get_program());
         if let Some(folder) = program.get_current_dir() {
             command.current_dir(folder);
+        }
+        if !view {
+            command.env("LAB_VIEW", "no");
         }
         if let Some(change) = self.change {
             command.env(switches::VARIABLE, change.to_string());
