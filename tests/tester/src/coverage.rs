@@ -70,6 +70,8 @@ pub enum Met {
     Stalls,
     /// A service called `get_state()` and `start()` when it had applied a command.
     CallsBack,
+    /// A service needed its time for an entry.
+    SlowApplies,
     /// Commands that a server took in.
     CommandsTaken,
     /// Entries applied.
@@ -92,7 +94,7 @@ pub enum Met {
     DiskTrialsUndecided,
 }
 
-const ALL: [(Met, &str); 39] = [
+const ALL: [(Met, &str); 40] = [
     (Met::Leaders, "leaders"),
     (Met::TermsWithoutLeader, "terms-without-leader"),
     (Met::ConflictsOfOne, "conflicts-of-1"),
@@ -122,6 +124,7 @@ const ALL: [(Met, &str); 39] = [
     (Met::SlowDisk, "saves-on-a-slow-disk"),
     (Met::Stalls, "stalls"),
     (Met::CallsBack, "calls-back"),
+    (Met::SlowApplies, "slow-applies"),
     (Met::CommandsTaken, "commands-taken"),
     (Met::Applied, "applied"),
     (Met::CommandsLost, "commands-lost"),

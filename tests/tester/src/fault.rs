@@ -33,6 +33,7 @@ pub(crate) enum Fault {
     Drift,
     SlowDisk,
     SlowSaves,
+    SlowApplies,
     OneWay,
 }
 

@@ -27,7 +27,10 @@ fn speed() {
 /// Many clients at once seem to work one at a time: the service is linearizable (Raft 8).
 #[test]
 fn concurrent() {
-    Lab::new("4A", "many clients", 3).servers(5).kv(None).run_kv(|kv| Campaign::of(5).run(kv));
+    Lab::new("4A", "many clients", 3).servers(5).kv(None).run_kv(|kv| {
+        Campaign::of(5).run(kv);
+        kv.expect_progress_after_abandoned_requests();
+    });
 }
 
 /// A client repeats what may have been lost, and still it is done once.
@@ -115,6 +118,9 @@ fn one_partition() {
             a_client_without_the_leader(kv);
             kv.expect_nothing_stale_from_a_sleeper();
             kv.expect_few_requests_without_a_leader();
+            kv.expect_an_answer_past_a_candidate();
+            kv.expect_no_answer_of_another_term();
+            kv.expect_nothing_stale_by_late_answers();
         },
     );
 }

@@ -145,6 +145,7 @@ fn calm() -> Environment {
         slow_saves: 0.0,
         slow_disk: 0.0,
         calls_back: 0.0,
+        slow_applies: false,
         clocks: vec![1.0; 3],
         snapshots: None,
         ..drawn
@@ -405,6 +406,18 @@ fn Drift() {
         cluster.restart(S0);
         cluster.connect(S0);
         assert!(takes() + Duration::from_millis(200) < right, "its next life's is");
+    });
+}
+
+#[test]
+fn SlowApplies() {
+    in_storm(Environment { slow_applies: true, ..calm() }, |cluster, storm| {
+        let (leader, _) = two(cluster);
+        storm.begin();
+        let last = (0..100).filter_map(|_| cluster.propose(leader)).max();
+        let last = last.expect("it leads").index;
+        let soon = Duration::from_millis(50);
+        assert!(!cluster.applied_within(last, 3, soon), "no service needs any time");
     });
 }
 

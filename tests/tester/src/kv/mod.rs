@@ -23,8 +23,10 @@
 mod campaign;
 mod client;
 mod faults;
+mod leadership;
 mod patience;
 mod pauses;
+mod pieces;
 mod sizes;
 mod speed;
 mod verdict;

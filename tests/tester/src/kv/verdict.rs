@@ -4,9 +4,16 @@ use labrt::sim;
 use linearize::models::Kv;
 use linearize::{Budget, Picture, Verdict};
 
-use super::KvCluster;
+use super::{KvCluster, pieces};
 use crate::report::{self, Attachment, Failure};
 use crate::text::at;
+
+/// An answer may contradict hundreds of operations taken together: then none of them tells anything.
+const LISTED: usize = 8;
+
+/// When nothing is known but that there is no order.
+const LOOK_AT: &str = "how a retry is told from a new operation, also by the next leader and after a restart; \
+                       whom a request's answer belongs to; what a get waits for";
 
 impl KvCluster {
     /// The history so far is linearizable: each operation seems to take effect at one instant
@@ -22,29 +29,39 @@ impl KvCluster {
         let failure = match &verdict {
             Verdict::Linearizable(_) => return,
             Verdict::NotLinearizable(violation) => {
+                let mut explanation = violation.explain(&Kv, &history);
+                if explanation.because.len() > LISTED {
+                    explanation.because.clear();
+                    explanation.reason =
+                        "No order of all operations on that key explains it.".into();
+                }
+                let (happened, look_at) = match pieces::find(&history) {
+                    Some(found) => (format!("{}\n  {explanation}", found.says), found.look_at),
+                    None => (explanation.to_string(), LOOK_AT),
+                };
                 Failure::safety("what clients saw is not linearizable")
                     .expected(
                         "each operation seems to take effect once, at an instant between its call and its \
                          return (Raft 8; Herlihy and Wing 1990)",
                     )
-                    .happened(violation.explain(&Kv, &history))
-                    .look_at(
-                        "how a retry is told from a new operation, also by the next leader and after a restart; \
-                         whom a request's answer belongs to; what a get waits for",
-                    )
+                    .happened(happened)
+                    .look_at(look_at)
             }
             // Not a pass: nobody knows whether it is one.
-            Verdict::Unknown(undecided) => {
-                Failure::new(report::Verdict::Tester, "the history could not be checked")
-                    .expected("the check says yes or no within its budget of steps")
-                    .happened(format!(
-                        "{} operations, {} steps, {}",
-                        history.len(),
-                        undecided.steps,
-                        at(sim::elapsed())
-                    ))
-                    .look_at("how many operations on one key are under way at once; the history is attached")
-            }
+            Verdict::Unknown(undecided) => Failure::new(
+                report::Verdict::Tester,
+                "the history could not be checked",
+            )
+            .expected("the check says yes or no within its budget of steps")
+            .happened(format!(
+                "{} operations, {} steps, {}",
+                history.len(),
+                undecided.steps,
+                at(sim::elapsed())
+            ))
+            .look_at(
+                "how many operations on one key are under way at once; the history is attached",
+            ),
         };
         let mut picture = Picture::new(failure.title.clone());
         for (when, text) in &*self.shared.events.lock() {

@@ -36,6 +36,8 @@ pub struct Environment {
     pub slow_disk: f64,
     /// After such a part of all commands that a service applies it calls `get_state()` and `start()`.
     pub calls_back: f64,
+    /// A service needs [`SLOW_APPLY`] for each entry.
+    pub slow_applies: bool,
     /// How fast each server's clock runs.
     pub clocks: Vec<f64>,
     /// After how many entries each server takes a snapshot; `None` if nobody takes any.
@@ -75,6 +77,9 @@ pub(super) const KV: &str = "kv";
 
 /// The longest that a save takes.
 pub const SLOW_SAVE: Duration = Duration::from_millis(30);
+
+/// What a slow service needs for an entry: some hundred of them take longer than requests wait.
+pub const SLOW_APPLY: Duration = Duration::from_millis(1);
 
 /// The longest that who applies something first is cut off.
 pub const CUT_OFF: Duration = Duration::from_secs(1);
@@ -188,6 +193,7 @@ impl Environment {
             slow_saves,
             slow_disk: 0.0,
             calls_back: 0.0,
+            slow_applies: false,
             clocks,
             snapshots,
             max_raft_state,
@@ -216,6 +222,9 @@ impl Environment {
         if is_kv {
             environment.suit_clients(dice);
         }
+        // Over Raft services stall, which holds up more.
+        let applies = &mut Stream::new(seed, &format!("torture/{campaign}/applies")).rng();
+        environment.slow_applies = is_kv && applies.random_bool(0.3);
         environment
     }
 
@@ -384,6 +393,7 @@ impl fmt::Display for Environment {
             share(self.slow_saves, "slow saves"),
             share(self.slow_disk, "saves wait for the disk"),
             share(self.calls_back, "services call back"),
+            self.slow_applies.then(|| format!("services need {SLOW_APPLY:?} for an entry")),
             (!self.clocks_are_right()).then(|| format!("clocks run at {}", clocks.join(" "))),
             self.max_raft_state.map(|limit| format!("Raft state within {limit} bytes")),
             self.snapshots.as_ref().map(|every| format!("snapshots after {every:?} entries")),

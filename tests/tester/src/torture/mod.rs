@@ -32,7 +32,7 @@ pub(crate) mod storm;
 
 use labrt::time::Duration;
 
-pub use environment::{CUT_OFF, Crashes, Environment, Every, Partitions, SLOW_SAVE};
+pub use environment::{CUT_OFF, Crashes, Environment, Every, Partitions, SLOW_APPLY, SLOW_SAVE};
 pub use kv::kv;
 pub use raft::raft;
 

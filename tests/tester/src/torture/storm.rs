@@ -17,7 +17,7 @@ use raftapi::{ApplyMsg, EntryId, LogIndex, ServerId, Term};
 use rand::RngExt as _;
 
 use super::durability::{self, Trial};
-use super::environment::{CUT_OFF, Environment, Every, SLOW_SAVE};
+use super::environment::{CUT_OFF, Environment, Every, SLOW_APPLY, SLOW_SAVE};
 use crate::choices::Verb;
 use crate::cluster::{Cluster, ServiceKind, WeakCluster};
 use crate::coverage::{Coverage, Met};
@@ -36,7 +36,7 @@ const TRIALS: u64 = 24;
 const RETURNS: Duration = Duration::from_secs(20);
 
 /// There are no clients.
-const NOT_OVER_RAFT: [Met; 2] = [Met::Operations, Met::Retries];
+const NOT_OVER_RAFT: [Met; 3] = [Met::Operations, Met::Retries, Met::SlowApplies];
 
 /// What a service does is its own affair, and clients give commands.
 const NOT_OVER_THE_SERVICE: [Met; 5] =
@@ -702,6 +702,7 @@ impl Habits for Torturer {
         match message {
             ApplyMsg::Command { index, .. } => {
                 self.perhaps(server, *index, crashes.at_apply, Met::CrashesAtApply);
+                self.perhaps_slowly();
             }
             ApplyMsg::Snapshot { index, .. } => {
                 self.shared.coverage.met(Met::SnapshotsInstalled);
@@ -745,6 +746,17 @@ impl Habits for Torturer {
 }
 
 impl Torturer {
+    /// The task that has the command in hand needs its time for it.
+    fn perhaps_slowly(&self) {
+        let slow = self.shared.environment.slow_applies && !self.shared.is_over();
+        if slow && !Fault::SlowApplies.is_dead() {
+            let since = sim::elapsed();
+            time::sleep(SLOW_APPLY);
+            let took = sim::elapsed().saturating_sub(since);
+            self.shared.coverage.met_times(Met::SlowApplies, u64::from(!took.is_zero()));
+        }
+    }
+
     /// Numbers for whether this follows when this server has this index in hand.
     fn dice(&self, server: ServerId, index: LogIndex, what: Met) -> Rng {
         self.more.at((index.0 * 8 + server.0 as u64) * 64 + what as u64)
