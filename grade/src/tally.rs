@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use anyhow::{Result, ensure};
-use labrecord::{About, Record, Report, Seed, Verdict};
+use labrecord::{About, Record, Report, Seed, Verdict, effort_line};
 use serde::{Deserialize, Serialize};
 
 use crate::binomial::{self, upper_bound};
@@ -52,6 +52,9 @@ pub struct Tally {
     pub virtual_time: Times,
     /// Time of the clock on the wall.
     pub wall_time: Times,
+    /// Microseconds of CPU time that runs took, and that the reference would have needed for them.
+    #[serde(default)]
+    pub cpu: (u64, u64),
     /// What the runs met.
     #[serde(default)]
     pub situations: Situations,
@@ -184,6 +187,11 @@ impl Sweep {
              grading; times: mean, largest"
         );
         for (name, tally) in &tests {
+            if let Some(line) = effort_line([tally.cpu]) {
+                let _ = writeln!(text, "\n{name}: {line}");
+            }
+        }
+        for (name, tally) in &tests {
             if tally.failures > 0 {
                 let _ = writeln!(text, "\n{name}: {} of {} failed", tally.failures, tally.runs);
             }
@@ -210,6 +218,7 @@ impl Tally {
             failures: 0,
             virtual_time: Times::default(),
             wall_time: Times::default(),
+            cpu: (0, 0),
             situations: Situations::new(),
             groups: BTreeMap::new(),
         }
@@ -220,6 +229,7 @@ impl Tally {
         self.runs += 1;
         self.virtual_time.merge(Times::one(record.virtual_seconds));
         self.wall_time.merge(Times::one(record.wall_seconds));
+        self.add_cpu(record.cpu.unwrap_or_default());
         reached::add(&mut self.situations, &record.coverage);
         let Some(report) = &record.report else { return };
         self.failures += 1;
@@ -228,11 +238,17 @@ impl Tally {
         self.count(signature, Group { failures: 1, seed, verdict, report });
     }
 
+    fn add_cpu(&mut self, (spent, reference): (u64, u64)) {
+        let (all, of_the_reference) = self.cpu;
+        self.cpu = (all.saturating_add(spent), of_the_reference.saturating_add(reference));
+    }
+
     fn merge(&mut self, other: Tally) {
         self.runs += other.runs;
         self.failures += other.failures;
         self.virtual_time.merge(other.virtual_time);
         self.wall_time.merge(other.wall_time);
+        self.add_cpu(other.cpu);
         reached::merge(&mut self.situations, other.situations);
         for (signature, group) in other.groups {
             self.count(signature, group);

@@ -119,5 +119,6 @@ pub fn no_record(about: &About, seed: Seed, why: &str) -> Record {
         broken_before: None,
         shrunk: None,
         budgets: BTreeMap::new(),
+        cpu: None,
     }
 }

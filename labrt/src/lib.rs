@@ -56,6 +56,7 @@
 mod backend;
 pub mod channel;
 pub mod collections;
+mod cpu;
 pub mod event;
 mod hook;
 mod kernel;

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use crate::backend;
 pub use crate::channel::tap::tap;
+use crate::cpu;
 use crate::kernel::{self, Kernel, Trace};
 use crate::mode::{Mode, mode};
 use crate::real;
@@ -154,6 +155,9 @@ pub struct Outcome<T> {
     pub result: Result<T, Failure>,
     /// Measurements of the run, whether it failed or not.
     pub report: Report,
+    /// CPU time that the run took; it is another one each time. `None` unless all tasks were coroutines
+    /// on one thread, or where the system does not tell.
+    pub cpu: Option<Duration>,
 }
 
 /// Measurements of one run.
@@ -285,6 +289,7 @@ fn run_traced<T: Send + 'static>(
     let beacon = Arc::new(Beacon::default());
     let mut watchdog = Watchdog::new(beacon.clone(), config.patience);
     let (done, finished) = mpsc::channel();
+    let on_one_thread = config.backend == Backend::Coroutines;
     let simulation = move || {
         beacon.attach();
         let returned = Arc::new(Mutex::new(None));
@@ -297,7 +302,8 @@ fn run_traced<T: Send + 'static>(
             None => Ok(returned.expect("a run without a failure ends when main returns")),
         };
         // The receiver is gone if the watchdog has given this run up.
-        let _ = done.send((Outcome { result, report: end.report }, end.trace));
+        let cpu = cpu::of_this_thread().filter(|_| on_one_thread);
+        let _ = done.send((Outcome { result, report: end.report, cpu }, end.trace));
     };
     let thread = thread::Builder::new()
         .name("simulation".to_owned())
@@ -320,7 +326,7 @@ fn run_traced<T: Send + 'static>(
                     payload: None,
                 };
                 return (
-                    Outcome { result: Err(failure), report: Report::default() },
+                    Outcome { result: Err(failure), report: Report::default(), cpu: None },
                     Trace::default(),
                 );
             }

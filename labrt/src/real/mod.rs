@@ -428,7 +428,7 @@ pub(crate) fn run<T: Send + 'static>(
         (None, Some(value)) => Ok(value),
         (None, None) => unreachable!("a run that does not return has failed"),
     };
-    Outcome { result, report }
+    Outcome { result, report, cpu: None }
 }
 
 /// Waits for the main task: its value, or `None` if it was ended or the deadline has passed.

@@ -21,6 +21,6 @@ mod report;
 mod shrunk;
 
 pub use order::{About, Message, Order};
-pub use record::{Record, Seed, fail_line, pass_line};
+pub use record::{Record, Seed, effort_line, fail_line, pass_line};
 pub use report::{Report, Verdict};
 pub use shrunk::{Broken, Reduction, Shrunk};

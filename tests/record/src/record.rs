@@ -106,6 +106,10 @@ pub struct Record {
     pub warnings: Vec<String>,
     /// Files that were written about the run: what each is, and its path.
     pub artefacts: BTreeMap<String, String>,
+    /// Microseconds of CPU time that the run took, and that the reference would have needed for as many
+    /// messages, on the same machine; if both are known. It is another figure each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<(u64, u64)>,
     /// What was spent of each budget that the test checks, and how much there was.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub budgets: BTreeMap<String, (u64, u64)>,
@@ -146,6 +150,27 @@ pub fn fail_line(record: &Record) -> String {
     format!("{title:<66} ... Failed -- {failure}; reducing seed {}\n", record.seed)
 }
 
+/// From so many times of the reference's CPU time on it is said: what that would be is an estimate.
+const MUCH_CPU: f64 = 3.0;
+
+/// And only of so many microseconds at least: smaller figures are mostly noise.
+const SOME_CPU: u64 = 20_000;
+
+/// What is to be said of the CPU time of runs, given as in [`Record::cpu`]: nothing, unless it is much.
+#[must_use]
+pub fn effort_line(runs: impl IntoIterator<Item = (u64, u64)>) -> Option<String> {
+    let (spent, reference) = runs.into_iter().fold((0, 0), |sum: (u64, u64), run| {
+        (sum.0.saturating_add(run.0), sum.1.saturating_add(run.1))
+    });
+    #[expect(clippy::cast_precision_loss, reason = "it is shown with two digits")]
+    let times = spent as f64 / reference.max(1) as f64;
+    if times < MUCH_CPU || spent.saturating_sub(reference) < SOME_CPU {
+        return None;
+    }
+    let digits = usize::from(times < 10.0);
+    Some(format!("uses {times:.digits$} times the CPU of the reference"))
+}
+
 /// The line of a test that passed: the original's columns, as means over the seeds.
 #[must_use]
 pub fn pass_line(records: &[Record]) -> String {
@@ -167,4 +192,21 @@ pub fn pass_line(records: &[Record]) -> String {
         first.servers,
         if count == 1 { format!("seed {}", first.seed) } else { format!("{count} seeds") },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_much_cpu_time_is_spoken_of() {
+        assert_eq!(effort_line([(200_000, 100_000), (50_000, 50_000)]), None);
+        assert_eq!(effort_line([(9_000, 100)]), None, "too little to tell");
+        let says = |runs: &[(u64, u64)]| effort_line(runs.iter().copied()).unwrap();
+        assert_eq!(says(&[(380_000, 100_000)]), "uses 3.8 times the CPU of the reference");
+        assert_eq!(
+            says(&[(7_000_000, 100_000), (500_000, 0)]),
+            "uses 75 times the CPU of the reference"
+        );
+    }
 }

@@ -25,6 +25,8 @@ pub struct Measures {
     pub bytes: AtomicU64,
     /// Highest index that any server applied.
     pub commands: AtomicU64,
+    /// How often a server was started.
+    pub lives: AtomicU64,
     /// The first broken rule that a thorough look found, and when.
     pub found: parking_lot::Mutex<Option<(Duration, Failure)>>,
     /// What is to be said besides.
@@ -42,7 +44,7 @@ pub struct Measures {
 impl Measures {
     /// Back to zero, for a second run.
     pub fn reset(&self) {
-        for value in [&self.rpcs, &self.bytes, &self.commands] {
+        for value in [&self.rpcs, &self.bytes, &self.commands, &self.lives] {
             value.store(0, Ordering::Relaxed);
         }
         *self.found.lock() = None;

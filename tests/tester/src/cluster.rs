@@ -774,6 +774,7 @@ impl Cluster {
             habits.starts(server, &node);
         }
         shared.recorder.started(server);
+        self.measures().lives.fetch_add(1, Ordering::Relaxed);
         shared.checker.tell(|history, now| {
             history.elections.started(server, incarnation);
             match shared.setup.service {

@@ -5,9 +5,9 @@ use std::fmt::Display;
 use std::panic::{self, Location};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use labrecord::{About, Broken, Record, Seed, fail_line, pass_line};
+use labrecord::{About, Broken, Record, Seed, effort_line, fail_line, pass_line};
 use labrpc::Conditions;
 use labrt::sim::Engine;
 use labrt::time::Duration;
@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use crate::artefacts;
 use crate::checker::Measures;
 use crate::cluster::{Cluster, ServiceKind, Setup, UNRELIABLE};
+use crate::effort::{self, Load};
 use crate::kv::KvCluster;
 use crate::log;
 use crate::replay::{BadReplay, Replay};
@@ -209,6 +210,9 @@ impl Lab {
             fail()
         }
         log::print(&pass_line(&records));
+        if let Some(line) = effort_line(records.iter().filter_map(|record| record.cpu)) {
+            log::print(&format!("  {line}\n"));
+        }
     }
 
     /// Runs it on a seed. If it fails, there is a closer look at it.
@@ -359,7 +363,24 @@ impl Lab {
                 .unwrap_or_default(),
             shrunk: None,
             budgets: measures.budgets.lock().clone(),
+            cpu: self.cpu(run),
         }
+    }
+
+    /// CPU time of a run, and what the reference would have needed for it.
+    fn cpu(self, run: &Run) -> Option<(u64, u64)> {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let Measures { rpcs, bytes, commands, lives, .. } = &*run.measures;
+        let load = Load {
+            servers: self.setup.servers,
+            length: run.report.virtual_time,
+            rpcs: count(rpcs),
+            bytes: count(bytes),
+            commands: count(commands),
+            lives: count(lives),
+        };
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        Some((micros(run.cpu?), micros(effort::of_the_reference(load)?)))
     }
 
     /// Prints all that is known of a run, unless it is that it passed.
@@ -375,7 +396,8 @@ impl Lab {
             line(what, path);
         }
         let Some(report) = &record.report else { return };
-        for warning in record.warnings.iter().chain(&record.environment) {
+        let effort = effort_line(record.cpu);
+        for warning in record.warnings.iter().chain(&record.environment).chain(&effort) {
             line("besides", warning);
         }
         if let Some(shrunk) = &record.shrunk {

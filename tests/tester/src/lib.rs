@@ -48,6 +48,7 @@ pub mod choices;
 pub mod cluster;
 pub mod coverage;
 mod disk;
+mod effort;
 pub mod elections;
 mod ends;
 pub mod expect;

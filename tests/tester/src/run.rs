@@ -72,6 +72,8 @@ pub(crate) struct Run {
     pub(crate) measures: Arc<Measures>,
     pub(crate) happened: Happened,
     pub(crate) wall: std::time::Duration,
+    /// CPU time, if that can be told.
+    pub(crate) cpu: Option<Duration>,
 }
 
 impl Test {
@@ -90,17 +92,18 @@ impl Test {
         };
         let wall = began.elapsed();
 
+        let cpu = outcome.as_ref().ok().and_then(|outcome| outcome.cpu);
         let ended = match &outcome {
             Ok(Outcome { result: Err(end), .. }) => Some(end.at),
             _ => None,
         };
         let (failure, signature, report) = match outcome {
-            Ok(Outcome { result: Ok(()), report }) => {
+            Ok(Outcome { result: Ok(()), report, .. }) => {
                 let failure = self.in_retrospect(&report, &measures);
                 let signature = failure.as_ref().map(|failure| failure.title.clone());
                 (failure, signature, report)
             }
-            Ok(Outcome { result: Err(end), report }) => {
+            Ok(Outcome { result: Err(end), report, .. }) => {
                 let (failure, signature) = self.explain(end);
                 (Some(failure), Some(signature), report)
             }
@@ -110,7 +113,7 @@ impl Test {
                 (Some(failure), Some(signature), sim::Report::default())
             }
         };
-        Run { failure, signature, ended, report, measures, happened: choices.happened(), wall }
+        Run { failure, signature, ended, report, measures, happened: choices.happened(), wall, cpu }
     }
 
     /// Runs it once more, with a recorder, and draws what it recorded; `failed` is the report of that run.

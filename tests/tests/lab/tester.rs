@@ -82,6 +82,7 @@ fn record(virtual_seconds: f64, rpcs: u64) -> Record {
         broken_before: None,
         shrunk: None,
         budgets: std::collections::BTreeMap::new(),
+        cpu: None,
     }
 }
 
