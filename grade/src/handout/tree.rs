@@ -121,9 +121,8 @@ pub(super) fn hand_out(staff: &Files, reader: Reader) -> Result<Files> {
         let mut contents = without(STAFFS, path, contents)?;
         if reader == Reader::Student {
             contents = without(HIDDEN_LINES, path, &contents)?;
-            contents = without_staff(path, contents);
         }
-        tree.insert(path.clone(), contents);
+        tree.insert(path.clone(), without_staff(path, contents));
     }
     for (path, contents) in skeleton(staff) {
         tree.insert(path, contents);
