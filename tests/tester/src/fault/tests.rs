@@ -14,8 +14,9 @@ use raftapi::{LogIndex, ServerId};
 
 use crate::choices::{Choices, Kept};
 use crate::cluster::{Cluster, ServiceKind, Setup};
-use crate::coverage::Met;
+use crate::coverage::{Coverage, Met};
 use crate::recorder::Recorder;
+use crate::torture::effects::Effects;
 use crate::torture::storm::Storm;
 use crate::torture::{Crashes, Environment, Every, Partitions};
 
@@ -389,6 +390,7 @@ fn Pause() {
         cluster.sleep(4 * SECOND);
         let longest = gaps.iter().map(|gap| *gap.lock()).max();
         assert!(longest > Some(Duration::from_millis(30)), "nobody stands still");
+        assert!(storm.shared.coverage.count(Met::Pauses) > 0, "it is not counted");
     });
 }
 
@@ -452,6 +454,51 @@ fn SlowSaves() {
 }
 
 #[test]
+fn a_fault_without_effect_is_not_counted() {
+    play(Conditions::reliable(), |cluster| {
+        let (leader, other) = two(cluster);
+        let coverage = Arc::new(Coverage::of(&[Met::Partitions, Met::Pauses]));
+        let effects = Effects::watch(cluster, Arc::clone(&coverage));
+        let begin = || {
+            let apart = move |from, to| from == other || to == other;
+            (effects.cut(Met::Partitions, apart), effects.pause(Met::Pauses, other))
+        };
+
+        let nothing = begin();
+        assert!(all_apply(cluster, leader), "nothing keeps {other} from it");
+        drop(nothing);
+        assert_eq!(coverage.to_string(), "met partitions=0 pauses=0");
+
+        let both = begin();
+        cluster.partition(|server| usize::from(server == other));
+        cluster.sleep(SECOND / 10);
+        cluster.heal();
+        drop(both);
+        assert_eq!(coverage.count(Met::Partitions), 1);
+
+        let both = begin();
+        cluster.node(other).pause();
+        cluster.sleep(SECOND / 2);
+        cluster.node(other).resume();
+        drop(both);
+        assert_eq!(coverage.to_string(), "met partitions=1 pauses=1");
+    });
+}
+
+#[test]
+fn storms_count_what_links_and_services_meet() {
+    let environment = calm();
+    let partitions = Partitions { halves: OFTEN, flapping: OFTEN, ..environment.partitions };
+    in_storm(Environment { partitions, stalls: OFTEN, ..environment }, |cluster, storm| {
+        storm.begin();
+        work(cluster, 4 * SECOND);
+        for what in [Met::Partitions, Met::Flaps, Met::Stalls] {
+            assert!(storm.shared.coverage.count(what) > 0, "{what:?}");
+        }
+    });
+}
+
+#[test]
 fn OneWay() {
     let environment = calm();
     let partitions = Partitions { one_way: OFTEN, ..environment.partitions };
@@ -460,5 +507,6 @@ fn OneWay() {
         work(cluster, 4 * SECOND);
         let stats = cluster.stats();
         assert!(stats.requests_lost + stats.replies_lost > 0, "links work both ways");
+        assert!(storm.shared.coverage.count(Met::OneWay) > 0, "it is not counted");
     });
 }

@@ -25,6 +25,7 @@
 
 mod aftermath;
 mod durability;
+pub(crate) mod effects;
 mod environment;
 mod kv;
 mod raft;

@@ -17,6 +17,7 @@ use raftapi::{ApplyMsg, EntryId, LogIndex, ServerId, Term};
 use rand::RngExt as _;
 
 use super::durability::{self, Trial};
+use super::effects::Effects;
 use super::environment::{CUT_OFF, Environment, Every, SLOW_APPLY, SLOW_SAVE};
 use crate::choices::Verb;
 use crate::cluster::{Cluster, ServiceKind, WeakCluster};
@@ -48,6 +49,11 @@ const CALLS_BACK: u64 = 200;
 /// Of the entries applied for the first time such a part is looked for on disks.
 const TRIED: f64 = 0.12;
 
+/// Is a message one from this server, or to it?
+fn involves(server: ServerId) -> impl Fn(ServerId, ServerId) -> bool + Send + 'static {
+    move |from, to| from == server || to == server
+}
+
 /// What befalls a cluster.
 #[derive(Clone)]
 pub(crate) struct Storm {
@@ -60,6 +66,7 @@ pub(crate) struct Storm {
 pub(crate) struct Shared {
     pub(crate) environment: Environment,
     pub(crate) coverage: Arc<Coverage>,
+    effects: Arc<Effects>,
     /// A server has shown its log.
     logs_are_shown: AtomicBool,
     over: AtomicBool,
@@ -134,6 +141,7 @@ impl Storm {
         let shared = Arc::new(Shared {
             gates: parking_lot::Mutex::new(vec![(0, false); environment.servers]),
             environment,
+            effects: Effects::watch(cluster, Arc::clone(&coverage)),
             coverage,
             logs_are_shown: AtomicBool::new(false),
             over: AtomicBool::new(false),
@@ -378,10 +386,11 @@ impl Storm {
         if self.shared.is_over() || !self.cluster.is_connected(server) {
             return;
         }
-        self.shared.coverage.met(Met::LeadersCutOffAtApply);
+        let cut = self.shared.effects.cut(Met::LeadersCutOffAtApply, involves(server));
         self.cluster.disconnect(server);
         self.start(&format!("{server} is back"), move |storm, _| {
             storm.sleep(length);
+            drop(cut);
             if storm.cluster.is_up(server) {
                 storm.cluster.connect(server);
             }
@@ -425,12 +434,13 @@ impl Storm {
                 self.cluster.running(victim).map(|(node, ..)| node).filter(Node::is_alive)
             };
             if let Some(node) = node {
-                self.shared.coverage.met(Met::Pauses);
                 tracing::info!(target: log::FAULT, "{victim} stands still");
                 if !Fault::Pause.is_dead() {
                     node.pause();
                 }
+                let pause = self.shared.effects.pause(Met::Pauses, victim);
                 self.sleep(up_to(every.length, dice));
+                drop(pause);
                 tracing::info!(target: log::FAULT, "{victim} goes on");
                 node.resume();
             }
@@ -441,9 +451,9 @@ impl Storm {
     fn stall(&self, every: Every, dice: &mut Rng) {
         while self.sleep(around(every.interval, dice)) {
             let victim = self.victim(0.3, dice);
-            self.shared.coverage.met(Met::Stalls);
             let stall = self.cluster.stall_service(victim);
             self.sleep(up_to(every.length, dice));
+            self.shared.coverage.met_times(Met::Stalls, u64::from(stall.kept_it_waiting()));
             drop(stall);
         }
     }
@@ -454,6 +464,7 @@ impl Storm {
         let all = self.cluster.len();
         while self.sleep(around(every.interval, dice)) {
             let mut sides: Vec<usize> = (0..all).map(|_| dice.random_range(0..2)).collect();
+            let mut leader_cut_off = None;
             if dice.random_bool(self.shared.environment.partitions.follow_leader)
                 && let Some((_, leader)) = self.newest_leader()
             {
@@ -464,11 +475,14 @@ impl Storm {
                     sides[(first + n) % all] = 1;
                 }
                 sides[leader.0] = 1;
-                self.shared.coverage.met(Met::LeadersCutOff);
+                leader_cut_off =
+                    Some(self.shared.effects.cut(Met::LeadersCutOff, involves(leader)));
             }
-            self.shared.coverage.met(Met::Partitions);
             self.cluster.partition(|server| sides[server.0]);
+            let is_cut = move |from: ServerId, to: ServerId| sides[from.0] != sides[to.0];
+            let partition = self.shared.effects.cut(Met::Partitions, is_cut);
             self.sleep(up_to(every.length, dice));
+            drop((partition, leader_cut_off));
             self.cluster.heal();
         }
     }
@@ -486,7 +500,6 @@ impl Storm {
             if !self.cluster.choices().fault(Verb::OneWay, || format!("{victim} {what}")) {
                 continue;
             }
-            self.shared.coverage.met(Met::OneWay);
             tracing::info!(target: log::FAULT, "{victim} {what}");
             let dead = Conditions {
                 request_loss: 1.0,
@@ -494,7 +507,11 @@ impl Storm {
                 ..self.shared.environment.conditions
             };
             self.set_links(&links, Some(dead).filter(|_| !Fault::OneWay.is_dead()));
+            let lost = links.clone();
+            let cut =
+                self.shared.effects.cut(Met::OneWay, move |from, to| lost.contains(&(from, to)));
             self.sleep(up_to(every.length, dice));
+            drop(cut);
             tracing::info!(target: log::FAULT, "the links of {victim} work both ways");
             self.set_links(&links, None);
         }
@@ -515,9 +532,10 @@ impl Storm {
                 victim = self.victim(0.5, dice);
             }
             if self.cluster.is_up(victim) {
-                self.shared.coverage.met(Met::Flaps);
+                let cut = self.shared.effects.cut(Met::Flaps, involves(victim));
                 self.cluster.disconnect(victim);
                 self.sleep(up_to(every.length, dice));
+                drop(cut);
                 if self.cluster.is_up(victim) {
                     self.cluster.connect(victim);
                 }
