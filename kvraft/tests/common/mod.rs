@@ -26,12 +26,28 @@ use raft::{Persister, Raft, Term};
 
 /// Runs a story on 50 seeds, or as many as `LAB_RUNS` says.
 pub(crate) fn on_many_seeds(story: fn()) {
-    let runs = std::env::var("LAB_RUNS").ok().and_then(|runs| runs.parse().ok());
-    for seed in 0..runs.unwrap_or(50) {
+    for seed in 0..seeds(std::env::var("LAB_RUNS").ok().as_deref()) {
         let config = Config { time_limit: Some(Duration::from_mins(5)), ..Config::with_seed(seed) };
         if let Err(failure) = sim::run(config, story).result {
             panic!("seed {seed}: {failure:?}");
         }
+    }
+}
+
+/// How many seeds `LAB_RUNS` asks for.
+fn seeds(runs: Option<&str>) -> u64 {
+    let Some(runs) = runs.filter(|runs| !runs.is_empty()) else { return 50 };
+    match runs.parse() {
+        Ok(seeds) if seeds > 0 => seeds,
+        _ => panic!("LAB_RUNS={runs} is not understood: it takes a number of seeds, 1 or more"),
+    }
+}
+
+#[test]
+fn lab_runs_says_how_many_seeds() {
+    assert_eq!((seeds(None), seeds(Some("")), seeds(Some("3"))), (50, 50, 3));
+    for wrong in ["0", "-1", "many"] {
+        assert!(std::panic::catch_unwind(|| seeds(Some(wrong))).is_err(), "{wrong}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! The environment variables that steer a run, and what each accepts.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::path::PathBuf;
 
@@ -35,6 +37,8 @@ pub struct Settings {
     pub engine: Engine,
     /// What the simulation's tasks are made of (`LAB_BACKEND=threads`).
     pub backend: Backend,
+    /// Servers show what they are in, if they can; not with `LAB_VIEW=no`.
+    pub view: bool,
 }
 
 /// Which seeds a test runs on.
@@ -57,6 +61,32 @@ pub enum Timelines {
     Never,
 }
 
+impl Seeds {
+    fn read(
+        get: impl Fn(&'static str) -> Option<String>,
+        engine: Engine,
+    ) -> Result<Seeds, BadSetting> {
+        let mut seeds = Seeds::Derived(match engine {
+            Engine::Simulated => Settings::DEFAULT_RUNS,
+            Engine::Real => Settings::DEFAULT_REAL_RUNS,
+        });
+        if let Some(value) = get("LAB_RUNS") {
+            let accepted = "it takes a number of seeds, 1 or more";
+            match value.parse() {
+                Ok(runs) if runs > 0 => seeds = Seeds::Derived(runs),
+                _ => return Err(BadSetting::new("LAB_RUNS", value, accepted)),
+            }
+        }
+        if let Some(value) = get("LAB_SEED") {
+            match value.parse() {
+                Ok(seed) => seeds = Seeds::One(seed),
+                Err(_) => return Err(BadSetting::new("LAB_SEED", value, SEED)),
+            }
+        }
+        Ok(seeds)
+    }
+}
+
 impl Timelines {
     fn read(value: Option<&str>, supervised: bool) -> Result<Timelines, BadSetting> {
         Ok(match value {
@@ -66,9 +96,8 @@ impl Timelines {
             Some("always") => Timelines::Always,
             Some("never") => Timelines::Never,
             Some(value) => {
-                let value = value.to_owned();
                 let accepted = "it takes `failures`, `always` or `never`";
-                return Err(BadSetting { variable: "LAB_TRACE", value, accepted });
+                return Err(BadSetting::new("LAB_TRACE", value, accepted));
             }
         })
     }
@@ -108,7 +137,7 @@ impl SearchSettings {
             let Some(value) = get(variable) else { return Ok(None) };
             match value.parse() {
                 Ok(number) if number >= least => Ok(Some(number)),
-                _ => Err(BadSetting { variable, value, accepted }),
+                _ => Err(BadSetting::new(variable, value, accepted)),
             }
         };
         let deviations =
@@ -129,16 +158,53 @@ impl SearchSettings {
     }
 }
 
-/// A variable whose value is not understood.
+/// A variable that is not understood: its value, or its name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}={value} is not understood: {accepted}")]
 pub struct BadSetting {
     /// Its name.
-    pub variable: &'static str,
+    pub variable: String,
     /// Its value.
     pub value: String,
     /// What would be accepted.
-    pub accepted: &'static str,
+    pub accepted: String,
+}
+
+impl BadSetting {
+    fn new(variable: &str, value: impl Into<String>, accepted: impl Into<String>) -> BadSetting {
+        let (value, accepted) = (value.into(), accepted.into());
+        BadSetting { variable: variable.to_owned(), value, accepted }
+    }
+
+    /// A variable that is none of these.
+    fn unknown(variable: &str, value: &str, known: &BTreeSet<&str>) -> BadSetting {
+        let nearest = known.iter().min_by_key(|name| distance(name, variable));
+        let accepted = match nearest {
+            Some(name) if distance(name, variable) <= 2 => format!("did you mean {name}?"),
+            _ => {
+                let known: Vec<&str> = known.iter().copied().collect();
+                let known = known.join(", ");
+                format!("the tests read {known}; if it is not meant for them, unset it")
+            }
+        };
+        BadSetting::new(variable, value, accepted)
+    }
+}
+
+/// How many letters have to be inserted, removed or changed to turn one word into another.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for letter in from.chars() {
+        let mut diagonal = row[0];
+        row[0] += 1;
+        for (at, other) in to.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *other);
+            diagonal = row[at + 1];
+            row[at + 1] = changed.min(diagonal + 1).min(row[at] + 1);
+        }
+    }
+    row[to.len()]
 }
 
 impl Settings {
@@ -155,19 +221,41 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// The first variable whose value is not understood.
+    /// The first variable whose value is not understood; or one whose name begins with `LAB_` and is
+    /// not known.
     pub fn from_env() -> Result<Settings, BadSetting> {
-        Settings::read(|name| env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        Settings::read(env::vars_os().map(|(name, value)| (text(name), text(value))))
     }
 
-    /// Reads variables through `lookup`. An empty value counts as not set.
+    /// Reads these variables, by name and value. An empty value counts as not set.
     ///
     /// # Errors
     ///
-    /// The first variable whose value is not understood.
-    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, BadSetting> {
-        let get = |name| lookup(name).filter(|value| !value.is_empty());
-        let bad = |variable, value, accepted| Err(BadSetting { variable, value, accepted });
+    /// As [`from_env`](Self::from_env).
+    pub fn read(
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Settings, BadSetting> {
+        let variables: BTreeMap<String, String> =
+            variables.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let known = RefCell::new(BTreeSet::new());
+        let settings = Settings::understand(&|name| {
+            known.borrow_mut().insert(name);
+            variables.get(name).cloned()
+        })?;
+        // Nobody asked for it.
+        let known = known.into_inner();
+        let is_unknown = |name: &str| name.starts_with("LAB_") && !known.contains(name);
+        match variables.iter().find(|(name, _)| is_unknown(name)) {
+            Some((name, value)) => Err(BadSetting::unknown(name, value, &known)),
+            None => Ok(settings),
+        }
+    }
+
+    fn understand(get: &impl Fn(&'static str) -> Option<String>) -> Result<Settings, BadSetting> {
+        let bad = |variable, value: String, accepted: &str| {
+            Err(BadSetting::new(variable, value, accepted))
+        };
 
         let engine = match get("LAB_CLOCK") {
             None => Engine::Simulated,
@@ -181,22 +269,7 @@ impl Settings {
             Some(value) if value == "threads" => Backend::Threads,
             Some(value) => return bad("LAB_BACKEND", value, "it takes `coroutines` or `threads`"),
         };
-        let mut seeds = Seeds::Derived(match engine {
-            Engine::Simulated => Settings::DEFAULT_RUNS,
-            Engine::Real => Settings::DEFAULT_REAL_RUNS,
-        });
-        if let Some(value) = get("LAB_RUNS") {
-            match value.parse() {
-                Ok(runs) if runs > 0 => seeds = Seeds::Derived(runs),
-                _ => return bad("LAB_RUNS", value, "it takes a number of seeds, 1 or more"),
-            }
-        }
-        if let Some(value) = get("LAB_SEED") {
-            match value.parse() {
-                Ok(seed) => seeds = Seeds::One(seed),
-                Err(_) => return bad("LAB_SEED", value, SEED),
-            }
-        }
+        let seeds = Seeds::read(get, engine)?;
         let check_determinism = match get("LAB_CHECK") {
             None => false,
             Some(value) if value == "determinism" && engine == Engine::Real => {
@@ -248,6 +321,15 @@ impl Settings {
                 _ => return bad("LAB_SHRINK", value, SHRINK),
             },
         };
+        let view = match get("LAB_VIEW") {
+            None => true,
+            Some(value) if value == "yes" => true,
+            Some(value) if value == "no" => false,
+            Some(value) => return bad("LAB_VIEW", value, "it takes `yes` or `no`"),
+        };
+        // Read where a fault is dead (`fault.rs`).
+        #[cfg(feature = "dead-faults")]
+        get("LAB_DEAD_FAULT");
         Ok(Settings {
             seeds,
             search: SearchSettings::read(get)?,
@@ -260,6 +342,7 @@ impl Settings {
             check_determinism,
             engine,
             backend,
+            view,
         })
     }
 

@@ -7,7 +7,6 @@
 //! believed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
 use std::sync::OnceLock;
 
 use labrt::time::Duration;
@@ -17,6 +16,7 @@ use raftapi::{EntryId, LogIndex, RaftView, RoleView, ServerId, Term};
 use crate::applied::Applied;
 use crate::logs::Logs;
 use crate::report::Failure;
+use crate::settings::Settings;
 use crate::text::at;
 
 /// `view()` and `get_state()` may differ for a moment, if the one is changed before the other.
@@ -25,9 +25,10 @@ const MOMENT: Duration = Duration::from_millis(50);
 /// What a server shows of itself. `LAB_VIEW=no` has all servers show nothing, as a Raft does whose author
 /// has not written `view` yet: to see what the tester makes of that.
 pub(crate) fn of(raft: &Raft) -> Option<RaftView> {
-    static HIDDEN: OnceLock<bool> = OnceLock::new();
-    let hidden = HIDDEN.get_or_init(|| env::var("LAB_VIEW").is_ok_and(|value| value == "no"));
-    if *hidden { None } else { raft.view() }
+    static SHOWN: OnceLock<bool> = OnceLock::new();
+    let shown =
+        SHOWN.get_or_init(|| Settings::from_env().unwrap_or_else(|error| panic!("{error}")).view);
+    if *shown { raft.view() } else { None }
 }
 
 /// What all servers have shown.

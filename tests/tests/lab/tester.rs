@@ -180,11 +180,8 @@ fn the_log_is_filtered_and_goes_to_a_file() {
 // ---- what it reads ----
 
 fn settings(variables: &[(&str, &str)]) -> Result<Settings, String> {
-    let lookup = |name: &str| {
-        let found = variables.iter().find(|(variable, _)| *variable == name);
-        found.map(|(_, value)| (*value).to_owned())
-    };
-    Settings::read(lookup).map_err(|error| error.to_string())
+    let variables = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+    Settings::read(variables).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -225,10 +222,49 @@ fn a_wrong_value_is_named() {
         ("LAB_SEARCH", "0", "it takes a number of runs, 1 or more"),
         ("LAB_DEVIATIONS", "few", "it takes how many choices are forced at most"),
         ("LAB_SHRINK", "0", "it takes `yes`, `no`, or a number of seconds"),
+        ("LAB_VIEW", "off", "it takes `yes` or `no`"),
     ];
     for (variable, value, accepted) in wrong {
         let error = settings(&[(variable, value)]).unwrap_err();
         assert_eq!(error, format!("{variable}={value} is not understood: {accepted}"));
+    }
+}
+
+#[test]
+fn an_unknown_name_is_named() {
+    let meant = [
+        ("LAB_SEEDS", "LAB_SEED"),
+        ("LAB_RUN", "LAB_RUNS"),
+        ("LAB_LOGFILE", "LAB_LOG_FILE"),
+        ("LAB_REPLY", "LAB_REPLAY"),
+        ("LAB_TARCE", "LAB_TRACE"),
+    ];
+    for (name, meant) in meant {
+        let error = settings(&[("LAB_RUNS", "3"), (name, "7")]).unwrap_err();
+        assert_eq!(error, format!("{name}=7 is not understood: did you mean {meant}?"));
+    }
+    let error = settings(&[("LAB_MACHINES", "7")]).unwrap_err();
+    assert_eq!(
+        error,
+        "LAB_MACHINES=7 is not understood: the tests read LAB_BACKEND, LAB_CHECK, LAB_CLOCK, \
+         LAB_DEVIATIONS, LAB_LOG, LAB_LOG_FILE, LAB_RECORDS, LAB_REPLAY, LAB_RUNS, LAB_SEARCH, \
+         LAB_SEED, LAB_SHRINK, LAB_SUPERVISOR, LAB_TRACE, LAB_VIEW; if it is not meant for them, \
+         unset it"
+    );
+    // Whoever else's it is, and what is set to nothing.
+    settings(&[("LABEL", "7"), ("SLAB_SEEDS", "7"), ("LAB_SEEDS", "")]).unwrap();
+}
+
+/// Said, and the test fails.
+#[test]
+fn a_variable_that_is_not_understood_fails_a_test() {
+    for (name, value) in [("LAB_SEEDS", "3"), ("LAB_VIEW", "off")] {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["raft_3A::initial_election", "--exact", "--nocapture"]);
+        let output = run(command.env(name, value));
+        let printed = String::from_utf8_lossy(&output.stderr);
+        let said = format!("{name}={value} is not understood: ");
+        assert!(printed.starts_with(&said) || printed.contains(&format!("\n{said}")), "{printed}");
     }
 }
 
