@@ -70,7 +70,8 @@ impl Tests {
     /// If that fails.
     pub fn build(release: bool) -> io::Result<Tests> {
         let mut cargo = cargo();
-        cargo.args(["test", "--package", "labtests", "--no-run", "--message-format=json"]);
+        cargo.args(["test", "--package", "labtests", "--test", "lab", "--no-run"]);
+        cargo.arg("--message-format=json");
         if release {
             cargo.arg("--release");
         }

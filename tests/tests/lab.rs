@@ -46,6 +46,9 @@ mod search;
 #[path = "lab/tester.rs"]
 mod tester;
 #[expect(clippy::unwrap_used, reason = "as above")]
+#[path = "lab/tester_filters.rs"]
+mod tester_filters;
+#[expect(clippy::unwrap_used, reason = "as above")]
 #[path = "lab/tester_kv.rs"]
 mod tester_kv;
 #[path = "lab/tester_search.rs"]
