@@ -50,7 +50,7 @@ search: ## what a systematic search finds in wrong Rafts: make search ONLY=R50,R
 
 others: RUNS := 100
 others: ## Rafts that others wrote, behind the lab's interface: do they pass: make others OTHERS=tikv RUNS=100 ONLY=3A
-	status=0; for place in $$(cargo run -q -p mutants -- --others $(OTHERS)); do \
+	places=$$(cargo run -q -p mutants -- --others $(OTHERS)) || exit; status=0; for place in $$places; do \
 	    cargo run -q --release -p grade -- sweep --root $$place --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(ONLY) || status=1; \
 	done; exit $$status
 

@@ -78,6 +78,9 @@ fn no_attack_gains_a_point() {
     }
     attacks.sort_by(|a, b| a.name.cmp(&b.name));
     assert!(attacks.len() > 20 || only.is_some());
+    for name in only.iter().flat_map(|only| only.split(',')) {
+        assert!(attacks.iter().any(|attack| attack.name == name), "there is no attack `{name}`");
+    }
 
     let default = grade_all(&folder, "default", &attacks.iter().collect::<Vec<_>>(), POLICY);
     // What the scan does not reject would go the same way again.

@@ -42,6 +42,9 @@ pub(crate) fn check(root: &Path, only: Option<&str>) -> Vec<String> {
             }
         }
     }
+    if let (Some(only), true) = (only, done.is_empty()) {
+        problems.push(format!("{only}: no page with this in its path has a command to run"));
+    }
     problems
 }
 
@@ -146,6 +149,16 @@ mod tests {
         assert_eq!(missing(&commands[0].1, "x\na\nb\n"), None);
         assert_eq!(missing(&commands[0].1, "b\na\n"), Some("b".into()));
         assert_eq!(missing(&["ok in 0.21 s".into()], "ok in 13 s\n"), None);
+    }
+
+    #[test]
+    fn a_page_that_is_not_there_is_a_problem() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let problems = check(&root, Some("debugging/indx"));
+        assert_eq!(
+            problems,
+            ["debugging/indx: no page with this in its path has a command to run"]
+        );
     }
 
     #[test]

@@ -171,10 +171,12 @@ fn run(options: &Options) -> Result<bool, String> {
         return second_opinion(options, package);
     }
     let all = Mutant::read_all(&home)?;
-    let chosen: Vec<&Mutant> = all.iter().filter(|mutant| is_chosen(mutant, options)).collect();
-    if chosen.is_empty() {
-        return Err(format!("there is no patch {}", options.only.join(", ")));
+    for only in &options.only {
+        if !all.iter().any(|mutant| is_meant(mutant, only)) {
+            return Err(format!("there is no patch {only}"));
+        }
     }
+    let chosen: Vec<&Mutant> = all.iter().filter(|mutant| is_chosen(mutant, options)).collect();
     let sources = Sources::read(&options.root)?;
     if let Some(what) = options.explain {
         return explain_all(options, &chosen, &sources, what == Explain::Recorded);
@@ -227,7 +229,7 @@ fn second_opinion(options: &Options, package: &str) -> Result<bool, String> {
     let wanted = |change: &&Mutant| {
         options.only.is_empty() || options.only.iter().any(|only| change.what.contains(only))
     };
-    let chosen: Vec<&Mutant> = offered.iter().filter(wanted).collect();
+    let chosen: Vec<&Mutant> = some(offered.iter().filter(wanted), "changes", options)?;
     let sources = Sources::read(&options.root)?;
     let campaign = campaign(options, &sources, "second-opinion", "switches");
     let outcomes = campaign.run(&chosen, opinion::line)?;
@@ -253,8 +255,8 @@ fn lay_out(root: &Path, others: &[String]) -> Result<bool, String> {
 fn search_all(options: &Options, chosen: &[&Mutant], sources: &Sources) -> Result<bool, String> {
     let plan = plan(options);
     let place = options.root.join("target/mutants");
-    let rafts: Vec<&Mutant> =
-        chosen.iter().copied().filter(|mutant| mutant.lab == Lab::Raft).collect();
+    let rafts = chosen.iter().copied().filter(|mutant| mutant.lab == Lab::Raft);
+    let rafts = some(rafts, "Rafts", options)?;
     let found = in_workshops(options.jobs.into(), &rafts, &place, |mutant, workshop| {
         let found = workshop.search(mutant, sources, plan);
         table::say(&search::lines(mutant, &found));
@@ -267,8 +269,8 @@ fn search_all(options: &Options, chosen: &[&Mutant], sources: &Sources) -> Resul
 fn accuse_all(options: &Options, chosen: &[&Mutant], sources: &Sources) -> Result<bool, String> {
     let plan = plan(options);
     let place = options.root.join("target/mutants");
-    let correct: Vec<&Mutant> =
-        chosen.iter().copied().filter(|mutant| !mutant.is_wrong()).collect();
+    let correct = chosen.iter().copied().filter(|mutant| !mutant.is_wrong());
+    let correct = some(correct, "correct servers", options)?;
     let mut clean = accusations::accuse_all(&correct, sources, plan, &place)?;
     let others = if options.only.is_empty() { others::names(&options.root)? } else { Vec::new() };
     for name in others {
@@ -313,7 +315,8 @@ fn explain_all(
     let archive = Archive(place.join("explained"));
     let without = Archive(place.join("explained-without-view"));
     let plan = Plan { threads: 2, ..plan(options) };
-    let wrong: Vec<&Mutant> = chosen.iter().copied().filter(|mutant| mutant.is_wrong()).collect();
+    let wrong = chosen.iter().copied().filter(|mutant| mutant.is_wrong());
+    let wrong = some(wrong, "buggy servers", options)?;
     let explain = |mutant: &Mutant, workshop: &Workshop, view: bool| {
         let archive = if view { &archive } else { &without };
         let plan = Plan { view, ..plan };
@@ -356,14 +359,49 @@ fn explain_all(
 const GOAL: usize = 90;
 
 fn is_chosen(mutant: &Mutant, options: &Options) -> bool {
-    let wanted = |only: &String| {
-        mutant.number.eq_ignore_ascii_case(only)
-            || (only.len() == 1 && mutant.number.starts_with(&only.to_ascii_uppercase()))
-            || (!only.is_empty() && mutant.part.starts_with(&only.to_ascii_uppercase()))
-    };
-    options.only.is_empty() || options.only.iter().any(wanted)
+    options.only.is_empty() || options.only.iter().any(|only| is_meant(mutant, only))
+}
+
+fn is_meant(mutant: &Mutant, only: &str) -> bool {
+    mutant.number.eq_ignore_ascii_case(only)
+        || (only.len() == 1 && mutant.number.starts_with(&only.to_ascii_uppercase()))
+        || (!only.is_empty() && mutant.part.starts_with(&only.to_ascii_uppercase()))
+}
+
+/// These, unless there are none: then nothing would be tried, which is no pass.
+fn some<'a>(
+    these: impl Iterator<Item = &'a Mutant>,
+    what: &str,
+    options: &Options,
+) -> Result<Vec<&'a Mutant>, String> {
+    let these: Vec<&Mutant> = these.collect();
+    if these.is_empty() {
+        return Err(format!("there are no {what} among {}", options.only.join(", ")));
+    }
+    Ok(these)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// To try nothing is no pass.
+    #[test]
+    fn what_is_not_there_is_named() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let tried = [
+            (&["--only", "R50,R999"][..], "there is no patch R999"),
+            (&["--search", "--only", "K01"], "there are no Rafts among K01"),
+            (&["--accusations", "--only", "R50"], "there are no correct servers among R50"),
+            (&["--explain", "--only", "C01"], "there are no buggy servers among C01"),
+        ];
+        for (arguments, said) in tried {
+            let arguments = [&["mutants", "--root", root], arguments].concat();
+            assert_eq!(run(&Options::parse_from(arguments)), Err(said.to_owned()));
+        }
+    }
 }
