@@ -45,7 +45,7 @@
 //!   [`models`] has a key/value store, a register with compare-and-swap, and a queue.
 //! - [`History`] is what the clients saw, and [`Recorder`] is how many clients write one. Operations
 //!   that never returned and answers that are not known have their place in it.
-//! - [`check`] searches, within a [`Budget`] of steps, and gives one of the three answers of
+//! - [`check`] searches, within a [`Budget`] of time and memory, and gives one of the three answers of
 //!   [`Verdict`]. One of them is "unknown", and it is not a pass.
 //! - [`format`](mod@format) reads and writes histories as text, and documents the format;
 //!   [`Picture`] draws one as a page for the browser.
@@ -78,11 +78,16 @@
 //! The history is cut by [`Model::key`], and each part is searched by itself, in turns, so that a
 //! violation in one is found though another may be hard. In a part, the search of Wing and Gong
 //! tries the operations that may come next, and Lowe's cache keeps it from visiting a position (the
-//! set of operations done, and the state) twice. Three things are added. Reads that fit are never put off. Operations that never returned are tried
-//! last, and a position is not visited again with *more* of them used; so histories with
-//! many such operations stay easy. And a model may look at what is still to come, to see early that
-//! a state leads nowhere, or that two states make no difference ([`Model::foresee`]); so many appends
-//! to one key stay easy too.
+//! set of operations done, and the state) twice. Five things are added:
+//!
+//! - Before the search, a model may see that no order can exist, or which one is likely
+//!   ([`Model::survey`]).
+//! - Reads that fit are never put off.
+//! - Operations that never returned are tried last, and a position is not visited again with *more*
+//!   of them used; so histories with many such operations stay easy.
+//! - Of equal operations, only one order is tried.
+//! - A model may look at what is still to come, to see early that a state leads nowhere, or that two
+//!   states make no difference ([`Model::foresee`]); so many appends to one key stay easy too.
 
 mod blame;
 mod cache;
@@ -97,9 +102,11 @@ mod picture;
 mod search;
 mod text;
 
-pub use check::{Budget, Contradiction, Proof, Rejection, Undecided, Verdict, Violation, check};
+pub use check::{
+    Budget, Contradiction, Proof, Rejection, Resource, Undecided, Verdict, Violation, check,
+};
 pub use explain::Explanation;
 pub use history::{Call, History, Moment, OpId, Operation, Outcome, Recorder};
-pub use model::{Coming, Model};
+pub use model::{Coming, Known, Model, Survey};
 pub use picture::Picture;
 pub use text::{Chain, Text};

@@ -84,8 +84,11 @@ fn run<M: Notation>(model: &M, args: &Args) -> Result<ExitCode, String> {
         }
         Verdict::Unknown(undecided) => {
             let keys: Vec<String> = undecided.undecided.keys().map(ToString::to_string).collect();
-            let (steps, keys) = (undecided.steps, keys.join(", "));
-            (format!("unknown: no answer after {steps} steps, for {keys}"), UNKNOWN.into())
+            let (steps, used_up, keys) = (undecided.steps, undecided.used_up, keys.join(", "));
+            let answer = format!(
+                "unknown: no answer after {steps} steps, for {keys}; the budget of {used_up} is used up"
+            );
+            (answer, UNKNOWN.into())
         }
     };
     let _ = writeln!(std::io::stdout(), "{answer}");

@@ -13,9 +13,9 @@ pub trait Model {
     /// All that decides the future of one part. Many are kept, so clones should be cheap.
     type State: Clone + Eq + Hash;
     /// What a client asks for.
-    type Op: Debug;
+    type Op: Debug + Eq + Hash;
     /// What a client is answered.
-    type Output: Debug;
+    type Output: Debug + Eq + Hash;
 
     /// The part that `op` works on.
     fn key(&self, op: &Self::Op) -> Self::Key;
@@ -47,16 +47,33 @@ pub trait Model {
     /// `coming` gives the calls and returns of all operations that have not taken effect, in the
     /// order in which they happened. What returns has to take effect before that return, and only
     /// operations called before it can have taken effect by then.
+    ///
+    /// What is compared, other than one thing for each of these events, is to be added to `work`; it
+    /// is charged to [`Budget::work`](crate::Budget::work).
     fn foresee<'a>(
         &self,
         state: Self::State,
         coming: impl Iterator<Item = Coming<'a, Self>>,
+        work: &mut u64,
     ) -> Option<Self::State>
     where
         Self: 'a,
     {
-        let _ = coming;
+        let _ = (coming, work);
         Some(state)
+    }
+
+    /// What is plain about the operations of one part before any search, in time about linear in what
+    /// they say. `operations` are in the order of their calls.
+    fn survey(&self, operations: &[Known<'_, Self>]) -> Survey {
+        let _ = operations;
+        Survey::default()
+    }
+
+    /// What a state refers to and does not share with the states it was made from, in bytes, about.
+    fn bytes(&self, state: &Self::State) -> u64 {
+        let _ = state;
+        0
     }
 
     /// The operation as a person writes it, such as `get x`.
@@ -81,4 +98,29 @@ pub struct Coming<'a, M: Model + ?Sized> {
     pub op: &'a M::Op,
     /// What it answered or will answer; `None` if that is not known, or if it never returns.
     pub output: Option<&'a M::Output>,
+}
+
+/// An operation that may have had an effect. See [`Model::survey`].
+pub struct Known<'a, M: Model + ?Sized> {
+    /// The operation.
+    pub op: &'a M::Op,
+    /// What it answered; `None` if that is not known, or if it never returned.
+    pub output: Option<&'a M::Output>,
+    /// Place of its call in the history.
+    pub call: u64,
+    /// Place of its return, if it returned.
+    pub returned: Option<u64>,
+}
+
+/// What is plain without a search. See [`Model::survey`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Place of a return up to which, inclusively, the operations certainly cannot have happened as
+    /// recorded. `None` says nothing.
+    pub impossible_at: Option<u64>,
+    /// For each operation, a number by which they probably took effect, the lowest first: where there
+    /// is a choice, the search begins with those. Empty if nothing is known of that.
+    pub ranks: Vec<u32>,
+    /// Comparisons that it took; they are charged to [`Budget::work`](crate::Budget::work).
+    pub work: u64,
 }

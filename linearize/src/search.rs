@@ -7,9 +7,13 @@
 //! takes back what it tried last.
 //!
 //! Reads that fit are placed first, and for good: to put one off never helps. Operations that never
-//! returned are tried last: most histories are explained without them.
+//! returned are tried last: most histories are explained without them. Of equal operations, those
+//! called and returned first are placed first: to exchange them makes no difference.
+
+use std::cell::Cell;
 
 use crate::cache::{Cache, Placed};
+use crate::check::{Effort, Resource};
 use crate::hash::{hash_of, mix};
 use crate::history::OpId;
 use crate::model::{Coming, Model};
@@ -21,6 +25,8 @@ pub(crate) struct Item<'a, M: Model> {
     /// Place of its call in the history.
     pub call: u64,
     pub end: End<'a, M>,
+    /// Of operations called with no return between, those of lower rank are tried first.
+    pub rank: u32,
 }
 
 /// How the search has to take the end of an operation.
@@ -85,6 +91,8 @@ pub(crate) struct Search<'a, M: Model> {
     passes: Vec<Pass>,
     /// Bit of each item in `returned` or in `open`.
     bits: Vec<u32>,
+    /// An equal item that has to be placed before this one.
+    twins: Vec<Option<u32>>,
     returned: Vec<u64>,
     open: Vec<u64>,
     /// Combines the numbers of all bits in `returned`; changes with each by one operation.
@@ -99,8 +107,11 @@ pub(crate) struct Search<'a, M: Model> {
     cursor: u32,
     cache: Cache<M::State>,
     furthest: Furthest,
-    steps: u64,
+    effort: Effort,
 }
+
+/// Events and comparisons of [`Model::foresee`] that are part of a step; the others are work.
+const AHEAD_FREE: u64 = 256;
 
 /// Which operations are being tried between the beginning of the list and its first return; the
 /// passes of one position follow each other.
@@ -128,7 +139,7 @@ impl<'a, M: Model> Search<'a, M> {
                 *counter - 1
             })
             .collect();
-        let passes = items
+        let passes: Vec<Pass> = items
             .iter()
             .map(|item| match item.end {
                 End::Open => Pass::Open,
@@ -136,6 +147,7 @@ impl<'a, M: Model> Search<'a, M> {
                 End::Returned { .. } => Pass::Others,
             })
             .collect();
+        let twins = twins(&items, &passes);
         let list = List::new(&items);
         let mut search = Self {
             model,
@@ -144,6 +156,7 @@ impl<'a, M: Model> Search<'a, M> {
             list,
             passes,
             bits,
+            twins,
             returned: vec![0; (returned as usize).div_ceil(64)],
             open: vec![0; (open as usize).div_ceil(64)],
             set_hash: 0,
@@ -153,20 +166,19 @@ impl<'a, M: Model> Search<'a, M> {
             pass: Pass::Reads,
             cache: Cache::new(),
             furthest: Furthest::default(),
-            steps: 0,
+            effort: Effort::default(),
         };
         let state = search.state.clone();
         search.is_new(&state);
         search
     }
 
-    /// Goes on for at most `limit` steps; `None` if it has to go on after that. A step is one
+    /// Goes on until it has an answer, or has taken as much as `limit` since it began. A step is one
     /// operation tried in one state.
-    pub(crate) fn run(&mut self, limit: u64) -> Option<Found> {
-        let stop = self.steps + limit;
+    pub(crate) fn run(&mut self, limit: Effort) -> Result<Found, Resource> {
         loop {
             if self.missing == 0 {
-                return Some(Found::Order(self.order()));
+                return Ok(Found::Order(self.order()));
             }
             let event = self.list.events[self.cursor as usize];
             if event.is_return {
@@ -176,7 +188,7 @@ impl<'a, M: Model> Search<'a, M> {
                     Pass::Open => {
                         self.note_furthest();
                         if !self.take_back() {
-                            return Some(Found::Nothing);
+                            return Ok(Found::Nothing);
                         }
                     }
                 }
@@ -186,10 +198,14 @@ impl<'a, M: Model> Search<'a, M> {
                 self.cursor = self.list.after(self.cursor);
                 continue;
             }
-            if self.steps == stop {
-                return None;
+            if self.waits(event.item) {
+                self.cursor = self.list.after(self.cursor);
+                continue;
             }
-            self.steps += 1;
+            if let Some(used_up) = self.effort().used_up(limit) {
+                return Err(used_up);
+            }
+            self.effort.steps += 1;
             if self.try_item(event.item) {
                 self.start_pass(Pass::Reads);
             } else {
@@ -198,9 +214,21 @@ impl<'a, M: Model> Search<'a, M> {
         }
     }
 
-    /// Steps taken up to now.
-    pub(crate) fn steps(&self) -> u64 {
-        self.steps
+    /// What the search has taken up to now.
+    pub(crate) fn effort(&self) -> Effort {
+        Effort { work: self.effort.work + self.cache.compared(), ..self.effort }
+    }
+
+    /// Whether an equal item has to be placed first.
+    fn waits(&self, item: u32) -> bool {
+        self.twins[item as usize].is_some_and(|twin| !self.is_placed(twin))
+    }
+
+    fn is_placed(&self, item: u32) -> bool {
+        let bit = self.bits[item as usize];
+        let is_open = self.items[item as usize].is_open();
+        let words = if is_open { &self.open } else { &self.returned };
+        words[(bit / 64) as usize] >> (bit % 64) & 1 == 1
     }
 
     /// The order that explains the longest beginning of the history, among those tried up to now.
@@ -214,7 +242,10 @@ impl<'a, M: Model> Search<'a, M> {
         let output = self.items[item as usize].output();
         let Some(next) = self.model.step(&self.state, op, output) else { return false };
         self.place(item);
-        if let Some(next) = self.model.foresee(next, self.coming())
+        let (read, mut compared) = (Cell::new(0), 0);
+        let next = self.model.foresee(next, self.coming(&read), &mut compared);
+        self.effort.work += (read.get() + compared).saturating_sub(AHEAD_FREE);
+        if let Some(next) = next
             && self.is_new(&next)
         {
             self.stack.push((item, std::mem::replace(&mut self.state, next)));
@@ -271,15 +302,22 @@ impl<'a, M: Model> Search<'a, M> {
     fn is_new(&mut self, state: &M::State) -> bool {
         let hash = mix(self.set_hash ^ hash_of(state));
         let placed = Placed { returned: &self.returned, open: &self.open };
-        self.cache.insert(hash, placed, state)
+        let before = self.cache.bytes();
+        let is_new = self.cache.insert(hash, placed, state);
+        self.effort.bytes += self.cache.bytes() - before;
+        if is_new {
+            self.effort.bytes += self.model.bytes(state);
+        }
+        is_new
     }
 
-    /// The events of what has not taken effect.
-    fn coming(&self) -> impl Iterator<Item = Coming<'_, M>> {
+    /// The events of what has not taken effect. `read` counts those that are looked at.
+    fn coming<'b>(&'b self, read: &'b Cell<u64>) -> impl Iterator<Item = Coming<'b, M>> {
         let mut at = self.list.first();
         std::iter::from_fn(move || {
             let event = self.list.events.get(at as usize)?;
             at = self.list.after(at);
+            read.set(read.get() + 1);
             let item = &self.items[event.item as usize];
             Some(Coming { is_return: event.is_return, op: item.op, output: item.output() })
         })
@@ -300,6 +338,33 @@ impl<'a, M: Model> Search<'a, M> {
     fn order(&self) -> Vec<OpId> {
         self.stack.iter().map(|(item, _)| self.items[*item as usize].id).collect()
     }
+}
+
+/// For each item, an equal one that was called before it and returned before it, or that did not
+/// return either. In any order that has the second before the first, or without the first, the two
+/// can be exchanged; so the search need not try such orders.
+fn twins<M: Model>(items: &[Item<'_, M>], passes: &[Pass]) -> Vec<Option<u32>> {
+    let mut twins = vec![None; items.len()];
+    let mut sorted: Vec<(u64, u32)> = (0..)
+        .zip(items)
+        // Reads have no need of it: they are placed as soon as they fit.
+        .filter(|&(i, _)| passes[i as usize] != Pass::Reads)
+        .map(|(i, item)| (hash_of(&(item.op, item.output(), item.is_open())), i))
+        .collect();
+    sorted.sort_unstable();
+    for pair in sorted.windows(2) {
+        let &[(first_hash, first), (second_hash, second)] = pair else { continue };
+        let [a, b] = [first, second].map(|i| &items[i as usize]);
+        let in_order = match (a.end, b.end) {
+            (End::Open, End::Open) => true,
+            (End::Returned { place: a, .. }, End::Returned { place: b, .. }) => a < b,
+            _ => false,
+        };
+        if in_order && first_hash == second_hash && a.op == b.op && a.output() == b.output() {
+            twins[second as usize] = Some(first);
+        }
+    }
+    twins
 }
 
 /// The calls and returns of the operations that have not taken effect: a doubly linked list in
@@ -330,6 +395,10 @@ impl List {
             }
         }
         places.sort_by_key(|(place, _)| *place);
+        // With no return between them, it makes no difference which was called first.
+        for calls in places.chunk_by_mut(|(_, a), (_, b)| !a.is_return && !b.is_return) {
+            calls.sort_by_key(|(_, event)| items[event.item as usize].rank);
+        }
         let events: Vec<Event> = places.into_iter().map(|(_, event)| event).collect();
         let mut call_of = vec![0; items.len()];
         let mut return_of = vec![None; items.len()];

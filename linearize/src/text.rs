@@ -79,6 +79,12 @@ impl PartialEq for Text {
 
 impl Eq for Text {}
 
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.hash);
+    }
+}
+
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
@@ -109,6 +115,9 @@ struct Link {
 }
 
 impl Chain {
+    /// What the last piece takes in memory; the others are shared.
+    pub(crate) const PIECE_BYTES: usize = size_of::<Link>() + 2 * size_of::<usize>();
+
     /// This string with `piece` at its end.
     #[must_use]
     pub fn append(&self, piece: &Text) -> Self {

@@ -44,7 +44,7 @@ fn another_gives_1_and_says_why() {
 fn a_budget_used_up_gives_2() {
     let (code, out, _) = run(&["--model", "register", "--steps", "1", "-"], WRONG);
     assert_eq!(code, 2);
-    assert_eq!(out, "unknown: no answer after 1 steps, for r\n");
+    assert_eq!(out, "unknown: no answer after 1 steps, for r; the budget of steps is used up\n");
 }
 
 #[test]

@@ -135,6 +135,74 @@ fn queue_agrees_with_brute_force() {
     agrees_with_brute_force::<Queue>();
 }
 
+/// Histories in which most values are put once, and such in which all are alike.
+fn kv_histories(turns: usize, wrong: u32) -> impl Strategy<Value = Hist<Kv>> {
+    prop_oneof![
+        any_history::<Kv>(turns, wrong),
+        common::any_history_of::<Kv>(turns, wrong, common::few_puts(), common::few_values()),
+        common::any_history_of::<Kv>(turns, wrong, common::many_puts(), common::many_values()),
+        common::any_history_of::<Kv>(turns, wrong, common::long_appends(), common::long_values()),
+    ]
+}
+
+/// Of histories that happened, none is refuted without a search, and none is with one.
+#[test]
+fn what_happened_is_never_refuted() {
+    let none = Budget { blame_steps: 0, ..Budget::of_steps(0) };
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: 20_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let outcome = runner.run(&kv_histories(24, 0), |history| {
+        let refuted = matches!(check(&Kv, &history, none), Verdict::NotLinearizable(_));
+        prop_assert!(!refuted, "refuted without a search");
+        prop_assert!(check(&Kv, &history, Budget::default()).is_linearizable());
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+/// What is refuted without a step is not linearizable; and much of what is not is refuted like that.
+#[test]
+fn what_is_refuted_without_a_search_has_no_order() {
+    let (refuted, illegal) = (Cell::new(0), Cell::new(0));
+    let none = Budget { blame_steps: 0, ..Budget::of_steps(0) };
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: 20_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let outcome = runner.run(&kv_histories(16, 6), |history| {
+        let all = demands::<Kv>(&history);
+        let is_legal = has_order(&all);
+        if !is_legal {
+            bump(&illegal);
+        }
+        if let Verdict::NotLinearizable(violation) = check(&Kv, &history, none) {
+            bump(&refuted);
+            prop_assert_eq!(violation.steps, 0);
+            prop_assert!(!is_legal, "refuted, but linearizable");
+            // And it cannot have happened up to the return that is named.
+            let of_key: Vec<_> = all
+                .into_iter()
+                .filter(|demand| linearize::Model::key(&Kv, &demand.op) == violation.key)
+                .collect();
+            let culprit = of_key.iter().find(|demand| demand.id == violation.operation).unwrap();
+            let (end, _) = culprit.end.as_ref().unwrap();
+            prop_assert!(!has_order(&before(&of_key, *end + 1)));
+        }
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+    let (refuted, illegal) = (refuted.get(), illegal.get());
+    assert!(refuted * 2 > illegal && illegal > 2000, "{refuted} of {illegal}");
+}
+
 /// Histories too long for brute force, in which nothing is wrong, have an order that is right.
 fn long_right_histories_pass<M: Plain>(turns: usize) {
     let mut runner = TestRunner::new(ProptestConfig {

@@ -170,7 +170,10 @@ fn a_search_that_is_cut_off_says_unknown_and_does_not_pass() {
     assert!(matches!(&verdict, Verdict::Unknown(undecided) if undecided.undecided.len() == 1));
     let rejection = verdict.into_result().unwrap_err();
     assert!(matches!(rejection, Rejection::Unknown(_)));
-    assert_eq!(rejection.to_string(), "not known to be linearizable: no answer after 10000 steps");
+    assert_eq!(
+        rejection.to_string(),
+        "not known to be linearizable: no answer after 10000 steps; the budget of steps is used up"
+    );
 }
 
 #[test]

@@ -76,7 +76,9 @@ impl History {
         match check(&Kv, &history, Budget::default()) {
             Verdict::Linearizable(_) => {}
             Verdict::NotLinearizable(violation) => panic!("{}", violation.explain(&Kv, &history)),
-            Verdict::Unknown(undecided) => panic!("not known after {} steps", undecided.steps),
+            Verdict::Unknown(undecided) => {
+                panic!("not known after {} steps: out of {}", undecided.steps, undecided.used_up)
+            }
         }
     }
 }

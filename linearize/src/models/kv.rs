@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::survey;
 use crate::check::{Budget, Verdict, check};
 use crate::format::{Notation, word, words_of};
 use crate::history::History;
-use crate::model::{Coming, Model};
+use crate::model::{Coming, Known, Model, Survey};
 use crate::text::{Chain, Text};
 
 /// A key/value store with `get`, `put` and `append`; every key has the value "" at first.
@@ -23,7 +24,7 @@ impl Kv {
 }
 
 /// An operation of [`Kv`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum KvOp {
     /// Reads the value of a key.
     Get(Arc<str>),
@@ -51,7 +52,7 @@ impl KvOp {
 }
 
 /// An answer of [`Kv`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum KvOutput {
     /// The answer to a get.
     Value(Text),
@@ -82,16 +83,18 @@ struct Cut<'a> {
 
 impl<'a> Cut<'a> {
     /// Cuts `text`, which begins with `done`, as far as it is worth it. False if `text` is certainly
-    /// not made of some of `pieces`, each used once.
-    fn extend(&mut self, text: &'a str, pieces: &[&str]) -> bool {
+    /// not made of some of `pieces`, each used once. Adds the pieces that it looked at to `work`.
+    fn extend(&mut self, text: &'a str, pieces: &[&str], work: &mut u64) -> bool {
         while self.done.len() < text.len() && self.used.len() < PIECES_AHEAD {
             let rest = &text[self.done.len()..];
-            let is_next = |i: &usize| {
+            let mut is_next = |i: &usize| {
+                *work += 1;
                 !pieces[*i].is_empty() && rest.starts_with(pieces[*i]) && !self.used.contains(i)
             };
             // Pieces follow each other about as they were called.
             let likely = self.used.last().map_or(0, |last| last + 1);
-            let Some(i) = (likely..pieces.len()).chain(0..likely).find(is_next) else {
+            let Some(i) = (likely..pieces.len()).chain(0..likely).find(&mut is_next) else {
+                *work += (self.used.len() * pieces.len()) as u64;
                 return !self.is_only_cut(text, pieces);
             };
             self.used.push(i);
@@ -128,28 +131,29 @@ struct Forecast<'a> {
 
 impl<'a> Forecast<'a> {
     /// False if `answer` certainly is neither `state` nor something put, with appends after it.
-    fn may_be(&mut self, answer: &'a Text, state: Option<&Chain>) -> bool {
+    fn may_be(&mut self, answer: &'a Text, state: Option<&Chain>, work: &mut u64) -> bool {
         let text = answer.as_str();
         let state = state.filter(|state| state.may_begin(answer));
         if let Some(rest) = state.and_then(|state| text.get(state.len()..))
-            && self.may_follow(rest)
+            && self.may_follow(rest, work)
         {
             return true;
         }
+        *work += self.puts.len() as u64;
         let mut from_puts = self.puts.iter().filter_map(|put| text.strip_prefix(put));
-        from_puts.any(|rest| Cut::default().extend(rest, &self.appends))
+        from_puts.any(|rest| Cut::default().extend(rest, &self.appends, work))
     }
 
     /// False if `rest` certainly is not made of appends.
-    fn may_follow(&mut self, rest: &'a str) -> bool {
+    fn may_follow(&mut self, rest: &'a str, work: &mut u64) -> bool {
         if rest.len() <= self.cut.done.len() && self.cut.done.starts_with(rest) {
             return true;
         }
         if !rest.starts_with(self.cut.done) {
-            return Cut::default().extend(rest, &self.appends);
+            return Cut::default().extend(rest, &self.appends, work);
         }
         let (done, used) = (self.cut.done, self.cut.used.len());
-        let may_follow = self.cut.extend(rest, &self.appends);
+        let may_follow = self.cut.extend(rest, &self.appends, work);
         if !may_follow {
             self.cut.done = done;
             self.cut.used.truncate(used);
@@ -205,6 +209,7 @@ impl Model for Kv {
         &self,
         state: Option<Chain>,
         coming: impl Iterator<Item = Coming<'a, Self>>,
+        work: &mut u64,
     ) -> Option<Option<Chain>> {
         let mut forecast = Forecast::default();
         let mut state = state;
@@ -218,7 +223,7 @@ impl Model for Kv {
                     forecast.appends.push(piece.as_str());
                 }
                 (KvOp::Get(_), Some(KvOutput::Value(value))) if event.is_return => {
-                    if !forecast.may_be(value, state.as_ref()) {
+                    if !forecast.may_be(value, state.as_ref(), work) {
                         return None;
                     }
                     // After this, there has been a put if the answer does not begin with the value.
@@ -238,6 +243,14 @@ impl Model for Kv {
             }
         }
         Some(state)
+    }
+
+    fn survey(&self, operations: &[Known<'_, Self>]) -> Survey {
+        survey::survey(operations)
+    }
+
+    fn bytes(&self, state: &Option<Chain>) -> u64 {
+        state.as_ref().map_or(0, |_| Chain::PIECE_BYTES as u64)
     }
 
     fn show_op(&self, op: &KvOp) -> String {

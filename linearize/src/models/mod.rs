@@ -4,6 +4,7 @@ mod flaw;
 mod kv;
 mod queue;
 mod register;
+mod survey;
 
 pub use flaw::{Flaw, flaw};
 pub use kv::{Kv, KvOp, KvOutput};

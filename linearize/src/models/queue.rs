@@ -10,7 +10,7 @@ use crate::model::{Coming, Model};
 pub struct Queue;
 
 /// An operation of [`Queue`]. The first field is the key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum QueueOp {
     /// Adds a number at the end.
     Enqueue(Arc<str>, i64),
@@ -19,7 +19,7 @@ pub enum QueueOp {
 }
 
 /// An answer of [`Queue`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum QueueOutput {
     /// The answer to an enqueue, which says nothing.
     Done,
@@ -83,6 +83,7 @@ impl Model for Queue {
         &self,
         state: Arc<[i64]>,
         coming: impl Iterator<Item = Coming<'a, Self>>,
+        work: &mut u64,
     ) -> Option<Arc<[i64]>> {
         let mut takes = Vec::new();
         let mut takes_anything = 0;
@@ -94,7 +95,9 @@ impl Model for Queue {
                 (QueueOp::Dequeue(_), Some(QueueOutput::Item(item))) if event.is_return => {
                     let is_it = |first: &i64| Some(*first) == *item;
                     let ahead = state.iter().position(is_it).unwrap_or(state.len());
+                    *work += ahead as u64;
                     if ahead > checked {
+                        *work += (ahead + takes.len()) as u64;
                         checked = ahead;
                         if missing(&state[..ahead], &takes) > takes_anything {
                             return None;
@@ -111,6 +114,10 @@ impl Model for Queue {
             }
         }
         Some(state)
+    }
+
+    fn bytes(&self, state: &Arc<[i64]>) -> u64 {
+        size_of_val(&**state) as u64 + 16
     }
 
     fn show_op(&self, op: &QueueOp) -> String {

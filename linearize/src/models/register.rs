@@ -10,7 +10,7 @@ use crate::model::Model;
 pub struct Register;
 
 /// An operation of [`Register`]. The first field is the key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RegisterOp {
     /// Reads the register.
     Read(Arc<str>),
@@ -21,7 +21,7 @@ pub enum RegisterOp {
 }
 
 /// An answer of [`Register`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RegisterOutput {
     /// The answer to a read; `None` if nothing was ever written.
     Value(Option<i64>),

@@ -259,10 +259,11 @@ impl Summary {
                 let keys: Vec<String> =
                     undecided.undecided.keys().map(ToString::to_string).collect();
                 summary.headline = format!(
-                    "No answer after {} steps, for {}. The line shows the most that could be explained. \
-                     This is not a pass.",
+                    "No answer after {} steps, for {}; the budget of {} is used up. The line shows the most \
+                     that could be explained. This is not a pass.",
                     undecided.steps,
-                    keys.join(", ")
+                    keys.join(", "),
+                    undecided.used_up
                 );
             }
         }

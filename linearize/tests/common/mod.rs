@@ -156,10 +156,14 @@ pub(crate) struct Turn<M: Plain> {
 enum Ending<O> {
     /// Takes effect and returns.
     Right,
+    /// Takes effect, and returns when the client has its next turn.
+    Slow,
     /// Takes effect and returns, with an answer that nobody saw.
     Unseen,
     /// Takes effect and never returns.
     LostReply,
+    /// Never returns, and takes effect just before the next operation does.
+    Late,
     /// Never returns, without effect.
     LostRequest,
     Failed,
@@ -173,21 +177,74 @@ pub(crate) type Hist<M> = History<<M as linearize::Model>::Op, <M as linearize::
 
 /// Histories of a few clients; most operations behave. `wrong` is how many do not, for each 17 that do.
 pub(crate) fn any_history<M: Plain>(turns: usize, wrong: u32) -> BoxedStrategy<Hist<M>> {
+    any_history_of::<M>(turns, wrong, M::any_op(), M::any_output())
+}
+
+/// Puts of a few values, each hardly more than once in a history, and gets.
+pub(crate) fn few_puts() -> BoxedStrategy<KvOp> {
+    prop_oneof![
+        3 => Just(KvOp::get("x")),
+        2 => "[a-h]".prop_map(|value| KvOp::put("x", value)),
+        1 => "[pq]".prop_map(|value| KvOp::append("x", value)),
+    ]
+    .boxed()
+}
+
+pub(crate) fn few_values() -> BoxedStrategy<KvOutput> {
+    "[a-h][pq]?".prop_map(KvOutput::value).boxed()
+}
+
+/// Puts as often as anything else, also of nothing and of what was there before.
+pub(crate) fn many_puts() -> BoxedStrategy<KvOp> {
+    prop_oneof![
+        Just(KvOp::get("x")),
+        "(|a|ab|b|c|d)".prop_map(|value| KvOp::put("x", value)),
+        "(|a|b|bc|d)".prop_map(|value| KvOp::append("x", value)),
+    ]
+    .boxed()
+}
+
+pub(crate) fn many_values() -> BoxedStrategy<KvOutput> {
+    "[abcd]{0,3}".prop_map(KvOutput::value).boxed()
+}
+
+/// Appends of one letter only, of several lengths.
+pub(crate) fn long_appends() -> BoxedStrategy<KvOp> {
+    prop_oneof![
+        2 => Just(KvOp::get("x")),
+        3 => "(aa|aaa|ab|aaaaa)".prop_map(|value| KvOp::append("x", value)),
+    ]
+    .boxed()
+}
+
+pub(crate) fn long_values() -> BoxedStrategy<KvOutput> {
+    "(aa|aaa|ab){0,3}".prop_map(KvOutput::value).boxed()
+}
+
+/// The same with operations and wrong answers of a certain kind.
+pub(crate) fn any_history_of<M: Plain>(
+    turns: usize,
+    wrong: u32,
+    any_op: BoxedStrategy<M::Op>,
+    any_output: BoxedStrategy<M::Output>,
+) -> BoxedStrategy<Hist<M>> {
     let right = prop_oneof![
-        12 => Just(Ending::Right),
+        8 => Just(Ending::Right),
+        4 => Just(Ending::Slow),
         2 => Just(Ending::Unseen),
         1 => Just(Ending::LostReply),
+        1 => Just(Ending::Late),
         1 => Just(Ending::LostRequest),
         1 => Just(Ending::Failed),
     ];
-    let answer = (M::any_output(), any::<bool>()).prop_map(|(o, took)| Ending::Wrong(o, took));
+    let answer = (any_output, any::<bool>()).prop_map(|(o, took)| Ending::Wrong(o, took));
     let ending = if wrong == 0 {
         right.boxed()
     } else {
         let stale = (0..3_usize).prop_map(Ending::Stale);
         prop_oneof![34 => right, wrong => answer, wrong => stale].boxed()
     };
-    let turn = (0..4_usize, M::any_op(), ending).prop_map(|(client, op, ending)| Turn::<M> {
+    let turn = (0..4_usize, any_op, ending).prop_map(|(client, op, ending)| Turn::<M> {
         client,
         op,
         ending,
@@ -200,15 +257,27 @@ fn play<M: Plain>(turns: Vec<Turn<M>>) -> Hist<M> {
     let mut whole = M::Whole::default();
     // The states before the latest operations, the latest first.
     let mut past = vec![whole.clone(); 3];
-    let mut busy: BTreeMap<usize, OpId> = BTreeMap::new();
+    // What is under way, with its answer if it has taken effect.
+    let mut busy: BTreeMap<usize, (OpId, Option<M::Output>)> = BTreeMap::new();
+    let mut late: Vec<OpId> = Vec::new();
     for (turn, micros) in turns.into_iter().zip(1..) {
         let time = Duration::from_micros(micros * 7);
-        let Some(id) = busy.remove(&turn.client) else {
-            let id = history.call(format!("C{}", turn.client), time, turn.op);
-            busy.insert(turn.client, id);
-            continue;
+        let id = match busy.remove(&turn.client) {
+            None => {
+                let id = history.call(format!("C{}", turn.client), time, turn.op);
+                busy.insert(turn.client, (id, None));
+                continue;
+            }
+            Some((id, Some(output))) => {
+                history.returned(id, time, output);
+                continue;
+            }
+            Some((id, None)) => id,
         };
         let mut apply = || {
+            for id in late.drain(..) {
+                M::apply(&mut whole, &history[id].op);
+            }
             past.rotate_right(1);
             past[0] = whole.clone();
             M::apply(&mut whole, &history[id].op)
@@ -225,6 +294,10 @@ fn play<M: Plain>(turns: Vec<Turn<M>>) -> Hist<M> {
             Ending::LostReply => {
                 apply();
             }
+            Ending::Slow => {
+                busy.insert(turn.client, (id, Some(apply())));
+            }
+            Ending::Late => late.push(id),
             Ending::LostRequest => {}
             Ending::Failed => history.failed(id, time),
             Ending::Wrong(output, took_effect) => {

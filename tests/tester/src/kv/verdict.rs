@@ -52,11 +52,12 @@ impl KvCluster {
                 report::Verdict::Tester,
                 "the history could not be checked",
             )
-            .expected("the check says yes or no within its budget of steps")
+            .expected("the check says yes or no within its budget")
             .happened(format!(
-                "{} operations, {} steps, {}",
+                "{} operations, {} steps, out of {}, {}",
                 history.len(),
                 undecided.steps,
+                undecided.used_up,
                 at(sim::elapsed())
             ))
             .look_at(
