@@ -32,10 +32,8 @@ pub struct Words {
 impl Words {
     /// Reads the text of a message.
     pub fn of(text: &str) -> Words {
-        let Ok(Value::Object(object)) = serde_json::from_str(text) else {
-            // One that is too long is cut, and no JSON any more; terms come first.
-            return Words { term: first_term(text), ..Words::default() };
-        };
+        let whole = serde_json::from_str(text).or_else(|_| serde_json::from_str(&uncut(text)));
+        let Ok(Value::Object(object)) = whole else { return Words::default() };
         let fields: Map<String, Value> =
             object.into_iter().map(|(name, value)| (plain(&name), value)).collect();
         let get = |names: &[&str]| names.iter().find_map(|name| fields.get(*name));
@@ -109,9 +107,22 @@ fn is_yes(word: &str) -> Option<bool> {
     }
 }
 
-fn first_term(text: &str) -> Option<u64> {
-    let digits = text.split_once("\"term\":")?.1;
-    digits[..digits.find(|c: char| !c.is_ascii_digit())?].parse().ok()
+/// A text that is too long is cut, and no JSON any more. These are the fields that it still has whole.
+fn uncut(text: &str) -> String {
+    let (mut depth, mut quoted, mut escaped, mut end) = (0_usize, false, false, 0);
+    for (place, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '{' | '[' => depth += 1,
+            '}' | ']' => depth = depth.saturating_sub(1),
+            ',' if depth == 1 => end = place,
+            _ => {}
+        }
+    }
+    format!("{}}}", &text[..end])
 }
 
 #[cfg(test)]
@@ -140,8 +151,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_has_its_term() {
+    fn what_is_cut_has_the_fields_before() {
         assert_eq!(Words::of(r#"{"term":7,"entries":[{"ter ..."#).term, Some(7));
+        let words =
+            Words::of(r#"{"term":7,"prev":{"term":1,"index":9},"entries":["a\",",{"ter ..."#);
+        assert_eq!((words.term, words.prev, words.entries), (Some(7), Some((9, 1)), None));
         assert_eq!(Words::of("nothing"), Words::default());
     }
 }
