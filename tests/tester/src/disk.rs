@@ -12,7 +12,7 @@ use labrt::node::Node;
 use labrt::sim::{self, Config};
 use labrt::time::{self, Duration};
 use raft::Raft;
-use raftapi::{ApplyMsg, Persister, RaftView, ServerId, SnapshotWrite};
+use raftapi::{ApplyMsg, EntryId, LogIndex, Persister, RaftView, ServerId, SnapshotWrite};
 
 use crate::acks::Acknowledged;
 use crate::report::Failure;
@@ -108,13 +108,33 @@ pub(crate) fn holds(
             let last = view.last();
             let has =
                 |index| index <= found.base.index || found.term_at(index) == view.term_at(index);
-            if found.term > view.term || (has(first.index) && has(last.index)) {
+            let mut told = (first.index.0..=last.index.0).map(LogIndex);
+            if found.term > view.term {
                 return Ok(());
             }
+            let Some(lacks) = told.find(|index| !has(*index)) else { return Ok(()) };
+            let range = |from: EntryId, to: EntryId| {
+                if from == to { to.to_string() } else { format!("{from} to {to}") }
+            };
+            let end = found.last();
+            let there = found.term_at(lacks).map_or_else(
+                || format!("a log that ends at {end}"),
+                |term| {
+                    let other = EntryId { term, index: lacks };
+                    let rest = if other == end {
+                        String::new()
+                    } else {
+                        format!(", in a log that ends at {end}")
+                    };
+                    let told = view.term_at(lacks).map(|term| EntryId { term, index: lacks });
+                    let told = told.map_or(String::new(), |told| format!(" where it told {told}"));
+                    format!("{other}{told}{rest}")
+                },
+            );
             (
                 "acknowledged entries are not on the disk",
-                format!("that it has {last}"),
-                format!("a log that ends at {}", found.last()),
+                format!("that it has {}", range(first, last)),
+                there,
             )
         }
         Acknowledged::Snapshot(last) => {
@@ -135,4 +155,62 @@ pub(crate) fn holds(
             at(now)
         ))
         .look_at("what is saved, when relative to the change, and what is read back at a start"))
+}
+
+#[cfg(test)]
+mod tests {
+    use raftapi::{RoleView, Term};
+
+    use super::*;
+
+    fn view(terms: &[u64]) -> RaftView {
+        RaftView {
+            term: Term(9),
+            role: RoleView::Follower { leader: None },
+            voted_for: None,
+            base: EntryId::default(),
+            entries: terms.iter().map(|term| Term(*term)).collect(),
+            commit: LogIndex(0),
+            applied: LogIndex(0),
+            followers: Vec::new(),
+        }
+    }
+
+    /// What is said of a server that has acknowledged its entries from this index on.
+    fn told(from: u64, memory: &[u64], disk: &[u64]) -> Option<String> {
+        let first = EntryId { term: Term(0), index: LogIndex(from) };
+        let memory = view(memory);
+        let first = EntryId { term: memory.term_at(first.index).unwrap(), ..first };
+        let told = Acknowledged::Entries(first);
+        let result = holds(ServerId(1), told, &memory, &view(disk), Duration::from_secs(2));
+        result.err().map(|failure| failure.happened)
+    }
+
+    #[test]
+    fn what_is_not_on_the_disk_is_named() {
+        assert_eq!(told(2, &[1, 2, 2], &[1, 2, 2, 2]), None);
+        let copy = "at 2.000 s; started from a copy of its disk at this instant it has";
+        assert_eq!(
+            told(2, &[1, 2, 2], &[1]),
+            Some(format!(
+                "S1 has told that it has T2:i2 to T2:i3, {copy} a log that ends at T1:i1"
+            ))
+        );
+        assert_eq!(
+            told(3, &[1, 2, 2], &[1, 2]),
+            Some(format!("S1 has told that it has T2:i3, {copy} a log that ends at T2:i2"))
+        );
+        // The last entries are equal, and the one before is another: both are said.
+        assert_eq!(
+            told(2, &[1, 2, 3], &[1, 1, 3]),
+            Some(format!(
+                "S1 has told that it has T2:i2 to T3:i3, {copy} T1:i2 where it told T2:i2, in a log that \
+                 ends at T3:i3"
+            ))
+        );
+        assert_eq!(
+            told(3, &[1, 2, 3], &[1, 2, 2]),
+            Some(format!("S1 has told that it has T3:i3, {copy} T2:i3 where it told T3:i3"))
+        );
+    }
 }
