@@ -130,6 +130,19 @@ impl Elections {
         Ok(news)
     }
 
+    /// When this term was first seen to be led.
+    #[must_use]
+    pub fn led_since(&self, term: Term) -> Option<Duration> {
+        self.leaders.get(&term).map(|leader| leader.since)
+    }
+
+    /// The last term before this one that this server was seen to lead.
+    #[must_use]
+    pub fn led_before(&self, server: ServerId, term: Term) -> Option<Term> {
+        let mut earlier = self.leaders.range(..term).rev();
+        earlier.find(|(_, leader)| leader.server == server).map(|(term, _)| *term)
+    }
+
     /// `start()` has put a command where this says. At this instant the server showed a term, and whether
     /// it may have led the one of the command; `None` if it showed nothing.
     ///

@@ -42,6 +42,9 @@ pub const PROGRESS: Duration = Duration::from_secs(30);
 /// enough. So a server that sends 25 is well below, and one that sends 50 is well above.
 const HEARTBEATS_PER_SECOND: u64 = 30;
 
+/// A leader that refuses a command so often does not just find out that it leads.
+const REFUSALS: usize = 10;
+
 /// How long the original waits for an index to be applied.
 const APPLY: Duration = Duration::from_secs(31);
 
@@ -284,10 +287,15 @@ impl Cluster {
         let deadline = Instant::now() + patience;
         let mut server = ServerId(0);
         let mut tried: Vec<EntryId> = Vec::new();
+        let mut refused: Vec<(ServerId, Duration)> = Vec::new();
         while Instant::now() < deadline {
             let taken = (0..self.len()).find_map(|_| {
                 server = self.after(server, 1);
-                self.is_reachable(server).then(|| self.give(server, command))?
+                let taken = self.is_reachable(server).then(|| self.give(server, command))?;
+                if taken.is_none() {
+                    refused.push((server, sim::elapsed()));
+                }
+                taken
             });
             let Some(id) = taken else {
                 time::sleep(Duration::from_millis(50));
@@ -310,6 +318,9 @@ impl Cluster {
             if !retry {
                 break;
             }
+        }
+        if let Some(failure) = self.leader_that_refuses(&refused) {
+            failure.raise()
         }
         let once = !retry && !tried.is_empty();
         let patience = if once { Duration::ZERO } else { patience };
@@ -500,6 +511,41 @@ impl Cluster {
             .expected(format!("one of {} leads within about 5 s (Raft 5.2)", list(&servers)))
             .happened(format!("{}: {}", at(sim::elapsed()), describe(&states)))
             .look_at("election timeouts: how they are drawn, what resets them, what a candidate does when its time is over")
+    }
+
+    /// A server that leads, and to which `start()` said again and again that it does not.
+    fn leader_that_refuses(&self, refused: &[(ServerId, Duration)]) -> Option<Failure> {
+        let states = self.states();
+        let leaders = states.iter().filter(|(.., leads)| *leads);
+        let (leader, term, _) = *leaders.max_by_key(|(_, term, _)| *term)?;
+        let (since, before) = self.checker().ask(|history| {
+            let elections = &history.elections;
+            (elections.led_since(term), elections.led_before(leader, term))
+        });
+        let since = since?;
+        let times = refused.iter().filter(|(who, when)| *who == leader && *when > since).count();
+        if times < REFUSALS {
+            return None;
+        }
+        let (earlier, look_at) = match before {
+            Some(before) => (
+                format!("; it led {before} before"),
+                "when start() says that this server does not lead, and what is left of an earlier \
+                 leadership when a server is elected again",
+            ),
+            None => (String::new(), "when start() says that this server does not lead"),
+        };
+        Some(
+            Failure::liveness("a leader refused a command")
+                .expected("the leader takes every command that start() is given (Raft 5.3)")
+                .happened(format!(
+                    "{leader} has led {term} since {}; start() said {times} times up to {} that it does \
+                     not lead{earlier}",
+                    at(since).trim_start_matches("at "),
+                    at(sim::elapsed()).trim_start_matches("at "),
+                ))
+                .look_at(look_at),
+        )
     }
 
     fn no_agreement(
