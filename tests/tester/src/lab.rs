@@ -19,6 +19,7 @@ use crate::cluster::{Cluster, ServiceKind, Setup, UNRELIABLE};
 use crate::effort::{self, Load};
 use crate::kv::KvCluster;
 use crate::log;
+use crate::recorder::Drawing;
 use crate::replay::{BadReplay, Replay};
 use crate::report::{Attachment, Verdict};
 use crate::run::{How, Run, Story, Test};
@@ -283,8 +284,10 @@ impl Lab {
         let which = format!("LAB_REPLAY={}", file.display());
         let again = self.again(&test.name, &which, settings.engine);
         // Beside that of the whole run.
-        let timeline = draw(&test, replay.seed, &how, &run, &again)
-            .map(|timeline| Attachment { ending: "replay.html", ..timeline });
+        let timeline = draw(&test, replay.seed, &how, &run, &again).map(|timeline| Drawing {
+            page: Attachment { ending: "replay.html", ..timeline.page },
+            ..timeline
+        });
         let record = lab.record(&test, replay.seed, &run, again, timeline.as_ref());
         keep(&record, settings);
         self.say(&record);
@@ -324,10 +327,17 @@ impl Lab {
         seed: Seed,
         run: &Run,
         again: String,
-        timeline: Option<&Attachment>,
+        timeline: Option<&Drawing>,
     ) -> Record {
         let Run { failure, signature, report, measures, .. } = run;
         let attachments = failure.iter().flat_map(|failure| &failure.attachments);
+        let page = timeline.map(|timeline| &timeline.page);
+        let mut five_lines = failure.as_ref().map(|failure| failure.report(again));
+        if let (Some(report), Some(diagnosis)) =
+            (&mut five_lines, timeline.and_then(|timeline| timeline.diagnosis.as_ref()))
+        {
+            diagnosis.add_to(&mut report.happened, &mut report.look_at);
+        }
         Record {
             test: test.name.clone(),
             part: self.part.to_owned(),
@@ -336,7 +346,7 @@ impl Lab {
             seed,
             verdict: failure.as_ref().map_or(Verdict::Pass, |failure| failure.verdict),
             signature: signature.clone(),
-            report: failure.as_ref().map(|failure| failure.report(again)),
+            report: five_lines,
             virtual_seconds: report.virtual_time.as_secs_f64(),
             wall_seconds: run.wall.as_secs_f64(),
             servers: self.setup.servers,
@@ -352,7 +362,7 @@ impl Lab {
                 search::list(&run.happened.points).as_slice(),
             ]
             .concat(),
-            artefacts: artefacts::write(&test.name, seed, attachments.chain(timeline)),
+            artefacts: artefacts::write(&test.name, seed, attachments.chain(page)),
             broken_before: None,
             environment: measures.environment.lock().clone(),
             coverage: measures
@@ -421,7 +431,7 @@ impl Lab {
 }
 
 /// The timeline of a run, if one is wanted.
-fn draw(test: &Test, seed: Seed, how: &How, run: &Run, again: &str) -> Option<Attachment> {
+fn draw(test: &Test, seed: Seed, how: &How, run: &Run, again: &str) -> Option<Drawing> {
     let Settings { engine, timelines, .. } = how.settings;
     let is_drawn = engine == Engine::Simulated && timelines.include(run.failure.is_some());
     is_drawn.then(|| {

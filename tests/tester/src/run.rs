@@ -13,8 +13,8 @@ use crate::checker::Measures;
 use crate::choices::{Choices, Happened, Kept};
 use crate::cluster::{Cluster, ServiceKind, Setup};
 use crate::ends;
-use crate::recorder::{self, Recorder, Subject};
-use crate::report::{Attachment, Failure, Report, Verdict};
+use crate::recorder::{self, Drawing, Recorder, Subject};
+use crate::report::{Failure, Report, Verdict};
 use crate::settings::Settings;
 
 /// What a test does with a cluster.
@@ -117,13 +117,7 @@ impl Test {
     }
 
     /// Runs it once more, with a recorder, and draws what it recorded; `failed` is the report of that run.
-    pub(crate) fn draw(
-        &self,
-        seed: Seed,
-        how: &How,
-        run: &Run,
-        failed: Option<Report>,
-    ) -> Attachment {
+    pub(crate) fn draw(&self, seed: Seed, how: &How, run: &Run, failed: Option<Report>) -> Drawing {
         let failed = run.failure.as_ref().zip(failed).map(|(failure, report)| {
             (failure.verdict, report, run.ended.unwrap_or(run.report.virtual_time))
         });

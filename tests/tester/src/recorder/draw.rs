@@ -5,8 +5,8 @@ use std::sync::Arc;
 use labrt::sim::{self, Backend, Config};
 use labrt::time::Duration;
 use raftapi::ServerId;
-use timeline::Run;
 use timeline::model::{Event, What, micros};
+use timeline::{Diagnosis, Run};
 
 use super::{Recorder, Tape, commands, history, lines::Scribe};
 use crate::lines::Lines;
@@ -24,14 +24,27 @@ pub(crate) struct Subject<'a> {
     pub(crate) failed: Option<(Verdict, Report, Duration)>,
 }
 
+/// What a repeated run shows.
+pub(crate) struct Drawing {
+    /// Its page.
+    pub(crate) page: Attachment,
+    /// What kept it from making progress, if that can be told.
+    pub(crate) diagnosis: Option<Diagnosis>,
+}
+
 /// Runs `body` once more, with a recorder, and draws what it recorded.
 pub(crate) fn draw(
     config: &Config,
     subject: &Subject<'_>,
     body: impl FnOnce(&Recorder) + Send + 'static,
-) -> Attachment {
-    let run = record(config, subject, body);
-    Attachment { what: "timeline", ending: "html", text: timeline::page(&run) }
+) -> Drawing {
+    let mut run = record(config, subject, body);
+    let diagnosis = Diagnosis::of(&run);
+    if let (Some(diagnosis), Some(verdict)) = (&diagnosis, &mut run.verdict) {
+        diagnosis.add_to(&mut verdict.happened, &mut verdict.look_at);
+    }
+    let page = Attachment { what: "timeline", ending: "html", text: timeline::page(&run) };
+    Drawing { page, diagnosis }
 }
 
 /// Runs `body` once more, and gives what was recorded.

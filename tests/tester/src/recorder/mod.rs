@@ -36,7 +36,7 @@ use timeline::model::{Check, Event, What, micros};
 use crate::text::command as show;
 
 use disks::Saves;
-pub(crate) use draw::{Subject, draw};
+pub(crate) use draw::{Drawing, Subject, draw};
 use messages::Calls;
 use views::Views;
 
