@@ -133,6 +133,21 @@ fn a_snapshot_that_is_not_sent() {
 }
 
 #[test]
+fn what_follows_a_snapshot_that_is_not_sent() {
+    let mut script = Script::of(3);
+    script.append(S, 1, (1, 1), YES);
+    script.event(2 * S, 0, What::Snapshot { index: 9 });
+    script.append(3 * S, 1, (9, 1), NO);
+    script.is(
+        "no agreement",
+        4 * S,
+        "S0 in T3 sent S1 what follows i9 at 3.000 s, had sent it its log up to i2 before, and has a snapshot \
+         up to i9, which it did not send",
+        "when a leader sends its snapshot",
+    );
+}
+
+#[test]
 fn a_leader_that_steps_down_when_it_is_refused() {
     let mut script = Script::of(3);
     for term in 3..7 {

@@ -111,6 +111,26 @@ impl Pair<'_> {
                 && prev > sent
                 && call.method == Method::Append
             {
+                // One that needs a snapshot, and is sent what follows it.
+                let base = self.seen.snapshot_of(self.leader).filter(|base| *base >= prev);
+                // A leader may compare with the end of its snapshot before it sends that.
+                if base.is_some() && (call.answered.is_none() || self.is_installing()) {
+                    sent = sent.max(call.end());
+                    continue;
+                }
+                if let Some(base) = base {
+                    return Some(Diagnosis::new(
+                        format!(
+                            "S{} in T{} sent S{} what follows i{prev} at {}, had sent it its log up to \
+                             i{sent} before, and has a snapshot up to i{base}, which it did not send",
+                            self.leader,
+                            self.term,
+                            self.follower,
+                            at(call.sent)
+                        ),
+                        NEEDS_SNAPSHOT,
+                    ));
+                }
                 let (leader, follower, term) = (self.leader, self.follower, self.term);
                 let answer = last.and_then(|last| self.seen.reply_text(last));
                 let answer = answer
@@ -131,6 +151,11 @@ impl Pair<'_> {
             }
         }
         None
+    }
+
+    /// Is a snapshot sent in this term?
+    fn is_installing(&self) -> bool {
+        self.calls.iter().any(|call| call.method == Method::Install)
     }
 
     /// The same snapshot, after it was answered.
