@@ -4,14 +4,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use labgob::Bytes;
 use labrpc::{DelayRange, NetEventKind};
 use labrt::event;
+use labrt::node::Node;
 use labrt::time::{self, Duration, Instant};
 use parking_lot::Mutex;
-use raftapi::ServerId;
+use raftapi::{ApplyMsg, EntryId, LogIndex, ServerId};
 
 use super::patience::PATIENCE;
 use super::{Begun, KvCluster};
+use crate::service::{Habits, takes_snapshot_at};
 
 /// With a majority that has lost its leader, an operation takes an election, and not much more.
 const WITH_AN_ELECTION: Duration = Duration::from_secs(5);
@@ -108,18 +111,20 @@ impl KvCluster {
     /// Requests are given up in the very moment in which their entries are executed, again and again:
     /// servers go on nevertheless.
     ///
-    /// When that is, is measured first: followers answer, but late. Then they answer so late that the
-    /// entries are committed at that time; and the leader stands still for a moment around it, so
-    /// that what it then does about either begins at the same time, in any order.
+    /// When that is, is measured first: followers answer, but late. Then the service is slow, and has the
+    /// first entry in hand until that time; and the leader stands still for a moment around it, so
+    /// that what it then does about the entry and about the request begins at the same time, in any order.
     pub fn expect_progress_after_abandoned_requests(&self) {
-        const ROUNDS: usize = 12;
+        const ROUNDS: usize = 8;
         if !self.time_is_free() {
             return; // nobody can aim so well
         }
         self.set_patience(PATIENCE);
         let Some(kept) = self.how_long_requests_are_kept() else { return };
+        let hand = Arc::new(Hand::default());
+        self.set_habits(Box::new(Arc::clone(&hand)));
         for _ in 0..ROUNDS {
-            self.abandon(kept);
+            self.abandon(kept, &hand);
         }
         self.settle();
         let mut client = self.client();
@@ -156,13 +161,12 @@ impl KvCluster {
         Some(left? - came?)
     }
 
-    fn abandon(&self, kept: Duration) {
+    fn abandon(&self, kept: Duration, hand: &Hand) {
         const CLIENTS: usize = 8;
         let leader = self.expect_settled_leader();
         let node = self.node(leader);
         self.disturb();
-        self.answer_late(leader, Some(kept.saturating_sub(AROUND / 2)));
-        self.sleep(Duration::from_millis(20));
+        hand.keep(leader, Instant::now() + kept);
         let puts = (0..CLIENTS)
             .map(|n| {
                 let value = n.to_string();
@@ -175,7 +179,7 @@ impl KvCluster {
             event::after(AROUND * 2, move || node.resume());
         }
         self.sleep(AROUND * 3);
-        self.answer_late(leader, None);
+        hand.let_go();
         self.serve_all(puts);
     }
 
@@ -244,5 +248,41 @@ impl KvCluster {
 
     fn all_but(&self, these: &[ServerId]) -> Vec<ServerId> {
         self.servers().filter(|server| !these.contains(server)).collect()
+    }
+}
+
+/// Who is to keep the next command in hand, before it does anything about it, and until when.
+#[derive(Default)]
+struct Hand(Mutex<Option<(ServerId, Instant)>>);
+
+impl Hand {
+    fn keep(&self, server: ServerId, until: Instant) {
+        *self.0.lock() = Some((server, until));
+    }
+
+    fn let_go(&self) {
+        *self.0.lock() = None;
+    }
+}
+
+impl Habits for Arc<Hand> {
+    fn takes(&self, server: ServerId, message: &ApplyMsg) {
+        let is_command = matches!(message, ApplyMsg::Command { .. });
+        let kept = self.0.lock().take_if(|(whom, _)| is_command && *whom == server);
+        if let Some((_, until)) = kept {
+            time::sleep_until(until);
+        }
+    }
+
+    fn starts(&self, _: ServerId, _: &Node) {}
+
+    fn applied(&self, _: ServerId, _: EntryId, _: &Bytes) {}
+
+    fn takes_snapshot_at(&self, server: ServerId, index: LogIndex) -> bool {
+        takes_snapshot_at(server, index)
+    }
+
+    fn excuses(&self) -> bool {
+        false
     }
 }
