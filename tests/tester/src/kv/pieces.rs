@@ -41,12 +41,12 @@ pub(super) struct Finding {
 }
 
 /// The first answer whose pieces cannot be right; `None` if there is none, or pieces are not unique.
-pub(super) fn find(history: &History<KvOp, KvOutput>) -> Option<Finding> {
+pub(super) fn find(history: &History<KvOp, KvOutput>, restored: bool) -> Option<Finding> {
     let ops: Vec<(OpId, &Op)> = (0..history.len()).map(|n| (OpId(n), &history[OpId(n)])).collect();
     let keys: BTreeSet<&str> = ops.iter().map(|(_, op)| key(op)).collect();
     let flaws = keys.into_iter().filter_map(|key| Key::of(key, &ops)?.first_flaw());
     let (_, get, flaw) = flaws.min_by_key(|(place, ..)| *place)?;
-    Some(Finding { says: says(history, get, flaw), look_at: look_at(flaw) })
+    Some(Finding { says: says(history, get, flaw), look_at: look_at(flaw, restored) })
 }
 
 /// What was done to one key.
@@ -256,7 +256,8 @@ fn around(answer: &str, place: usize, piece: &str) -> String {
     format!("{begin}{}{rest}", &answer[before..after])
 }
 
-const fn look_at(flaw: Flaw) -> &'static str {
+/// A server that never restarted nor took a snapshot has lost nothing by that.
+const fn look_at(flaw: Flaw, restored: bool) -> &'static str {
     match flaw {
         Flaw::Twice(_) => {
             "how a retry is told from a new operation: on every server, by the next leader, after a restart and a snapshot"
@@ -267,9 +268,13 @@ const fn look_at(flaw: Flaw) -> &'static str {
         Flaw::Empty(_) => {
             "what a retry of a get is answered, and what a restart and a snapshot bring back"
         }
+        Flaw::Hole(_) | Flaw::Gone(_) if !restored => {
+            "when the new value of an append is worked out: as its entry is applied, from the value at that place of the log, \
+             by every server; not when the request comes"
+        }
         Flaw::Hole(_) => {
-            "what each server executes of the log: every entry once, whoever waits for it; and whether a snapshot's state, \
-             its index and the table of clients are of the same moment"
+            "what a restart and a snapshot bring back: a snapshot's state, its index and the table of clients must be of the \
+             same moment; and that every entry after it is executed once, from the value at its place of the log"
         }
         Flaw::Never(_) => {
             "what a server knows when it says that an operation is done: that its own entry was applied. It does not when it has \
@@ -320,7 +325,7 @@ mod tests {
     #[test]
     fn what_is_there_twice_is_named_and_shown() {
         let history = after(&["+a ", "+b ", "?a b a "]);
-        let says = find(&history).unwrap().says;
+        let says = find(&history, false).unwrap().says;
         assert!(says.contains("`a ` is in it twice; it was appended once, by C0"), "{says}");
         assert!(says.contains("`a b a `"), "{says}");
     }
@@ -333,6 +338,14 @@ mod tests {
         assert_eq!(flaw(&["+a ", "+b ", "?a ", "?a b "]), Some(Flaw::Old(OpId(1))));
         assert_eq!(flaw(&["+a ", "?a ", "?", "?a "]), Some(Flaw::Empty(OpId(0))));
         assert_eq!(flaw(&["+a ", "*b ", "?b "]), Some(Flaw::Foreign(OpId(1))));
+    }
+
+    #[test]
+    fn only_what_was_restored_is_blamed_on_snapshots() {
+        let history = after(&["+a ", "?a ", "+b ", "?b "]);
+        let look_at = |restored| find(&history, restored).unwrap().look_at;
+        assert!(look_at(true).contains("snapshot"), "{}", look_at(true));
+        assert!(look_at(false).contains("worked out"), "{}", look_at(false));
     }
 
     #[test]

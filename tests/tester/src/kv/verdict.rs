@@ -3,6 +3,7 @@
 use labrt::sim;
 use linearize::models::Kv;
 use linearize::{Budget, Picture, Verdict};
+use raftapi::harness::Disk as _;
 
 use super::{KvCluster, pieces};
 use crate::report::{self, Attachment, Failure};
@@ -22,6 +23,11 @@ impl KvCluster {
         self.expect_linearizable_within(Budget::default());
     }
 
+    /// Has a server started again, or taken a snapshot?
+    fn has_restored(&self) -> bool {
+        self.restarts() > 0 || self.servers().any(|server| self.persister(server).snapshots() > 0)
+    }
+
     /// The same with a budget of steps for the check. If that is not enough, the test fails.
     pub fn expect_linearizable_within(&self, budget: Budget) {
         let history = self.shared.history.history();
@@ -35,7 +41,7 @@ impl KvCluster {
                     explanation.reason =
                         "No order of all operations on that key explains it.".into();
                 }
-                let (happened, look_at) = match pieces::find(&history) {
+                let (happened, look_at) = match pieces::find(&history, self.has_restored()) {
                     Some(found) => (format!("{}\n  {explanation}", found.says), found.look_at),
                     None => (explanation.to_string(), LOOK_AT),
                 };
