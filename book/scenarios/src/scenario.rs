@@ -29,7 +29,7 @@ pub(crate) struct Figure {
 
 /// A story that is recorded: it has neither part nor points.
 pub(crate) const fn lab(title: &'static str) -> Lab {
-    Lab::new("book", title, 0)
+    labsystem::lab("book", title, 0)
 }
 
 /// Marks a moment of the story, which a figure shows. First everybody has a few milliseconds, so that

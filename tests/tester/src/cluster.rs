@@ -3,14 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use kvraft::KvServer;
 use labgob::Bytes;
 use labrpc::{ClientEnd, Conditions, DelayRange, Network, Stats};
 use labrt::node::Node;
 use labrt::sync::Mutex;
 use labrt::time::{self, Duration, Instant};
 use labrt::{channel, rand, sim};
-use raft::Raft;
 use raftapi::harness::Disk as _;
 use raftapi::{EntryId, Persister, ServerId, Term};
 
@@ -24,6 +22,7 @@ use crate::recorder::Recorder;
 use crate::report::Failure;
 use crate::service::{self, Habits, ItsHabits, Service};
 use crate::stall::{Stall, Stalls};
+use crate::system::{KvServer, RaftServer, System};
 use crate::task;
 use crate::text::{at, command as show, span};
 use crate::watch;
@@ -47,6 +46,8 @@ pub const UNRELIABLE: Conditions =
 /// What a cluster is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {
+    /// What is tested.
+    pub system: System,
     /// How many servers.
     pub servers: usize,
     /// The network's hardships.
@@ -239,9 +240,9 @@ struct Told {
 #[derive(Clone)]
 struct Incarnation {
     node: Node,
-    raft: Raft,
+    raft: Arc<dyn RaftServer>,
     /// In Lab 4, what stands on its Raft.
-    kv: Option<KvServer>,
+    kv: Option<Arc<dyn KvServer>>,
 }
 
 impl Incarnation {
@@ -792,14 +793,14 @@ impl Cluster {
                 (raft, None, service)
             }
             ServiceKind::Kv { max_raft_state } => {
-                let kv = KvServer::new(peers, server.0, persister, max_raft_state);
+                let kv = (shared.setup.system.kv)(peers, server.0, persister, max_raft_state);
                 let service = kv.service();
-                (kv.raft().clone(), Some(kv), service)
+                (kv.raft(), Some(kv), service)
             }
         });
         // If a nemesis strikes, it is dead already: it saves something at its start.
         let Ok((raft, kv, service)) = started else { return false };
-        shared.recorder.runs(server, &raft);
+        shared.recorder.runs(server, Arc::clone(&raft));
         shared.network.serve(&node, service);
         {
             let entry = &mut shared.servers.lock()[server.0];
@@ -819,16 +820,16 @@ impl Cluster {
         peers: Vec<ClientEnd>,
         persister: Arc<Persister>,
         takes_snapshots: bool,
-    ) -> Raft {
+    ) -> Arc<dyn RaftServer> {
         let shared = &self.shared;
         // Unbuffered, as the original's: a Raft that sends with its lock held blocks.
         let (apply, applies) = channel::bounded(0);
-        let raft = Raft::new(peers, server.0, Arc::clone(&persister), apply);
+        let raft = (shared.setup.system.raft)(peers, server.0, Arc::clone(&persister), apply);
         let service = Service {
             server,
             node: node.clone(),
             tester: shared.tester.clone(),
-            raft: raft.clone(),
+            raft: Arc::clone(&raft),
             persister,
             checker: Arc::clone(&shared.checker),
             recorder: shared.recorder.clone(),
@@ -874,7 +875,7 @@ impl Cluster {
     /// takes time in proportion to the log.
     pub fn look_at_log(&self, server: ServerId) {
         if let Some(Incarnation { node, raft, .. }) = self.incarnation(server)
-            && let Ok(view) = node.run(|| crate::views::of(&raft))
+            && let Ok(view) = node.run(|| crate::views::of(&*raft))
         {
             let sight = self.observe(server).or_else(|| {
                 // On the wall clock nobody can look without taking part.
@@ -893,11 +894,14 @@ impl Cluster {
     }
 
     /// What runs there, for whoever looks on.
-    pub(crate) fn running(&self, server: ServerId) -> Option<(Node, Raft, Arc<Persister>)> {
+    pub(crate) fn running(
+        &self,
+        server: ServerId,
+    ) -> Option<(Node, Arc<dyn RaftServer>, Arc<Persister>)> {
         let servers = self.shared.servers.lock();
         let Server { running, persister, .. } = &servers[server.0];
         let Incarnation { node, raft, .. } = running.as_ref()?;
-        Some((node.clone(), raft.clone(), Arc::clone(persister)))
+        Some((node.clone(), Arc::clone(raft), Arc::clone(persister)))
     }
 
     /// Was this server started, and not seen to ask or answer anybody since?

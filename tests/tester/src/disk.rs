@@ -11,11 +11,11 @@ use labrt::channel::{self, Receiver};
 use labrt::node::Node;
 use labrt::sim::{self, Config};
 use labrt::time::{self, Duration};
-use raft::Raft;
 use raftapi::{ApplyMsg, EntryId, LogIndex, Persister, RaftView, ServerId, SnapshotWrite};
 
 use crate::acks::Acknowledged;
 use crate::report::Failure;
+use crate::system::{RaftServer, System};
 use crate::text::at;
 use crate::views;
 
@@ -30,18 +30,19 @@ pub(crate) fn copy(disk: &Persister) -> Disk {
 /// Starts server `me` of so many from a copy of a disk, on a node of its own; `None` if it does not start.
 /// It is not served on the network yet.
 pub(crate) fn start(
+    system: System,
     network: &Network,
     me: ServerId,
     servers: usize,
     (state, snapshot): Disk,
-) -> Option<(Node, Raft, Receiver<ApplyMsg>)> {
+) -> Option<(Node, Arc<dyn RaftServer>, Receiver<ApplyMsg>)> {
     let node = Node::new(&me.to_string());
     let peers: Vec<ClientEnd> =
         (0..servers).map(|to| network.end(&node, &ServerId(to).to_string())).collect();
     let disk = Arc::new(Persister::new());
     disk.save(state, SnapshotWrite::Replace(snapshot));
     let (apply, applies) = channel::unbounded();
-    let raft = node.run(|| Raft::new(peers, me.0, disk, apply)).ok()?;
+    let raft = node.run(|| (system.raft)(peers, me.0, disk, apply)).ok()?;
     Some((node, raft, applies))
 }
 
@@ -59,22 +60,28 @@ pub(crate) fn aside<T: Send + 'static>(
 
 /// What a server of so many shows right after it was started from a copy of this disk; `None` if it
 /// shows nothing, or does not start.
-pub(crate) fn read_back(me: ServerId, servers: usize, disk: &Persister) -> Option<RaftView> {
+pub(crate) fn read_back(
+    system: System,
+    me: ServerId,
+    servers: usize,
+    disk: &Persister,
+) -> Option<RaftView> {
     let disk = copy(disk);
-    aside(0, move || Some(view_of(&Network::new(), me, servers, disk)?.1))
+    aside(0, move || Some(view_of(system, &Network::new(), me, servers, disk)?.1))
 }
 
 /// The same, in the run that is going on; and the node on which it was started.
 pub(crate) fn view_of(
+    system: System,
     network: &Network,
     me: ServerId,
     servers: usize,
     disk: Disk,
 ) -> Option<(Node, RaftView)> {
-    let (node, raft, _applies) = start(network, me, servers, disk)?;
+    let (node, raft, _applies) = start(system, network, me, servers, disk)?;
     // Some read their disk in a task of their own.
     time::sleep(Duration::from_micros(10));
-    let view = node.run(|| views::of(&raft)).ok()??;
+    let view = node.run(|| views::of(&*raft)).ok()??;
     Some((node, view))
 }
 

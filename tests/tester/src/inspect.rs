@@ -307,7 +307,7 @@ fn on_disk(
     now: Duration,
 ) -> Result<(), Failure> {
     let Some(disk) = sim::observe(|| cluster.persister(server)) else { return Ok(()) };
-    match disk::read_back(server, cluster.len(), &disk) {
+    match disk::read_back(cluster.setup().system, server, cluster.len(), &disk) {
         Some(found) => disk::holds(server, told, view, &found, now),
         None => Ok(()),
     }
@@ -322,7 +322,7 @@ impl Cluster {
             Some(Sight {
                 incarnation: node.incarnation(),
                 state: raft.get_state(),
-                view: views::of(&raft),
+                view: views::of(&*raft),
                 saves: persister.saves(),
             })
         })?

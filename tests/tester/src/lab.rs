@@ -27,6 +27,7 @@ use crate::search::{self, Limits};
 use crate::settings::Settings;
 use crate::shrink::shrink;
 use crate::supervisor::Supervisor;
+use crate::system::System;
 use crate::unwritten;
 
 /// A graded test, before it runs.
@@ -35,7 +36,7 @@ use crate::unwritten;
 /// /// A leader that loses its majority is replaced (Raft 5.2).
 /// #[test]
 /// fn re_election() {
-///     Lab::new("3A", "election after network failure", 5).servers(3).run(|cluster| {
+///     lab("3A", "election after network failure", 5).servers(3).run(|cluster| {
 ///         let old = cluster.expect_one_leader();
 ///         cluster.disconnect(old);
 ///         cluster.expect_one_leader();
@@ -53,7 +54,7 @@ pub struct Lab {
     ignored: bool,
     no_locked_calls: bool,
     /// What the seed makes of the cluster, if that is for it to choose.
-    setup_of: Option<fn(Seed) -> Setup>,
+    setup_of: Option<fn(System, Seed) -> Setup>,
     /// The story is run again and again, with forced choices: so far, if nothing else is said.
     limits: Option<Limits>,
     /// Where it is written.
@@ -67,9 +68,9 @@ impl Lab {
     /// A test of this part (`3A`) with this title, worth so many points: three servers, a reliable
     /// network, no snapshots.
     #[track_caller]
-    pub const fn new(part: &'static str, title: &'static str, points: u32) -> Lab {
+    pub const fn new(system: System, part: &'static str, title: &'static str, points: u32) -> Lab {
         let service = ServiceKind::Tester { snapshots: false };
-        let setup = Setup { servers: 3, conditions: Conditions::reliable(), service };
+        let setup = Setup { system, servers: 3, conditions: Conditions::reliable(), service };
         Lab {
             part,
             title,
@@ -119,7 +120,7 @@ impl Lab {
     }
 
     /// The seed chooses what the cluster is made of.
-    pub(crate) const fn setup_by_seed(self, setup_of: fn(Seed) -> Setup) -> Lab {
+    pub(crate) const fn setup_by_seed(self, setup_of: fn(System, Seed) -> Setup) -> Lab {
         Lab { setup_of: Some(setup_of), ..self }
     }
 
@@ -130,7 +131,7 @@ impl Lab {
 
     /// This test as it is on this seed.
     fn on(self, seed: Seed, test: &Test) -> (Lab, Test) {
-        let setup = self.setup_of.map_or(self.setup, |setup_of| setup_of(seed));
+        let setup = self.setup_of.map_or(self.setup, |setup_of| setup_of(self.setup.system, seed));
         (Lab { setup, ..self }, Test { setup, ..test.clone() })
     }
 

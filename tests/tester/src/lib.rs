@@ -19,7 +19,7 @@
 //! /// A leader cut off from the majority commits nothing (Raft 5.3).
 //! #[test]
 //! fn isolated_leader_commits_nothing() {
-//!     Lab::new("3B", "an isolated leader commits nothing", 5).servers(5).run(|cluster| {
+//!     lab("3B", "an isolated leader commits nothing", 5).servers(5).run(|cluster| {
 //!         let old = cluster.expect_one_leader();
 //!         cluster.disconnect(old);
 //!         let lost = cluster.expect_accepted(old);
@@ -72,6 +72,7 @@ pub mod settings;
 pub mod shrink;
 mod stall;
 mod supervisor;
+pub mod system;
 mod task;
 pub mod text;
 pub mod topics;

@@ -125,6 +125,7 @@ impl Test {
             test: &self.name,
             title: self.title,
             seed: seed.to_string(),
+            system: self.setup.system,
             servers: self.setup.servers,
             trace: run.report.trace_hash,
             failed,

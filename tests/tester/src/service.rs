@@ -7,7 +7,6 @@ use labrt::channel::Receiver;
 use labrt::event;
 use labrt::node::Node;
 use labrt::time::Duration;
-use raft::Raft;
 use raftapi::{ApplyMsg, EntryId, LogIndex, Persister, ServerId};
 
 use crate::checker::Checker;
@@ -15,6 +14,7 @@ use crate::nemesis::server;
 use crate::recorder::Recorder;
 use crate::report::Failure;
 use crate::stall::Stalls;
+use crate::system::RaftServer;
 use crate::text::{at, command as show, span};
 
 /// A server takes a snapshot after so many commands.
@@ -75,7 +75,7 @@ pub(crate) struct Service {
     pub(crate) node: Node,
     /// Where the tester's own tasks run.
     pub(crate) tester: Node,
-    pub(crate) raft: Raft,
+    pub(crate) raft: Arc<dyn RaftServer>,
     pub(crate) persister: Arc<Persister>,
     pub(crate) checker: Arc<Checker>,
     pub(crate) recorder: Recorder,

@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use labrt::time::Duration;
-use raft::Raft;
 use raftapi::{EntryId, LogIndex, RaftView, RoleView, ServerId, Term};
 
 use crate::applied::Applied;
 use crate::logs::Logs;
 use crate::report::Failure;
 use crate::settings::Settings;
+use crate::system::RaftServer;
 use crate::text::at;
 
 /// `view()` and `get_state()` may differ for a moment, if the one is changed before the other.
@@ -24,7 +24,7 @@ const MOMENT: Duration = Duration::from_millis(50);
 
 /// What a server shows of itself. `LAB_VIEW=no` has all servers show nothing, as a Raft does whose author
 /// has not written `view` yet: to see what the tester makes of that.
-pub(crate) fn of(raft: &Raft) -> Option<RaftView> {
+pub(crate) fn of(raft: &dyn RaftServer) -> Option<RaftView> {
     static SHOWN: OnceLock<bool> = OnceLock::new();
     let shown =
         SHOWN.get_or_init(|| Settings::from_env().unwrap_or_else(|error| panic!("{error}")).view);

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use labsystem::lab;
+use labtester::KvCluster;
 use labtester::kv::Campaign;
-use labtester::{KvCluster, Lab};
 use raftapi::ServerId;
 
 /// Bytes that the saved Raft state is to be kept within, as in the original.
@@ -13,7 +14,7 @@ const LIMIT: Option<usize> = Some(1000);
 /// leads, and also whom it must not serve twice.
 #[test]
 fn snapshot_rpc() {
-    Lab::new("4B", "InstallSnapshot RPC", 5).kv(LIMIT).run_kv(|kv| {
+    lab("4B", "InstallSnapshot RPC", 5).kv(LIMIT).run_kv(|kv| {
         let [s0, s1, s2] = [0, 1, 2].map(ServerId);
         let mut early = kv.client();
         early.put("a", "A");
@@ -63,7 +64,7 @@ const WITH_AN_ELECTION: Duration = Duration::from_secs(5);
 #[test]
 fn snapshot_size() {
     const ROUNDS: u64 = 200;
-    Lab::new("4B", "snapshot size is reasonable", 4).kv(LIMIT).run_kv(|kv| {
+    lab("4B", "snapshot size is reasonable", 4).kv(LIMIT).run_kv(|kv| {
         let mut client = kv.expect_prompt_answers();
         for _ in 0..ROUNDS {
             for value in ["0", "1"] {
@@ -89,13 +90,13 @@ fn snapshot_size() {
 /// Snapshots are in nobody's way.
 #[test]
 fn speed() {
-    Lab::new("4B", "ops complete fast enough", 4).kv(LIMIT).run_kv(|kv| kv.expect_speed(1000));
+    lab("4B", "ops complete fast enough", 4).kv(LIMIT).run_kv(|kv| kv.expect_speed(1000));
 }
 
 /// A server comes back from a snapshot and the log after it.
 #[test]
 fn snapshot_recover() {
-    Lab::new("4B", "restarts, snapshots, one client", 4).servers(5).kv(LIMIT).run_kv(|kv| {
+    lab("4B", "restarts, snapshots, one client", 4).servers(5).kv(LIMIT).run_kv(|kv| {
         Campaign::of(1).own_keys().crashes().run(kv);
         expect_snapshots(kv);
     });
@@ -104,7 +105,7 @@ fn snapshot_recover() {
 /// Also when twenty clients are at work.
 #[test]
 fn snapshot_recover_many_clients() {
-    Lab::new("4B", "restarts, snapshots, many clients", 5).servers(5).kv(LIMIT).run_kv(|kv| {
+    lab("4B", "restarts, snapshots, many clients", 5).servers(5).kv(LIMIT).run_kv(|kv| {
         Campaign::of(20).crashes().run(kv);
         expect_snapshots(kv);
     });
@@ -113,7 +114,7 @@ fn snapshot_recover_many_clients() {
 /// Snapshots on a network that loses, delays and repeats messages.
 #[test]
 fn snapshot_unreliable() {
-    Lab::new("4B", "unreliable net, snapshots, many clients", 4)
+    lab("4B", "unreliable net, snapshots, many clients", 4)
         .servers(5)
         .unreliable()
         .kv(LIMIT)
@@ -126,7 +127,7 @@ fn snapshot_unreliable() {
 /// And crashes: a retry may meet a server that has the operation in its snapshot.
 #[test]
 fn snapshot_unreliable_recover() {
-    Lab::new("4B", "unreliable net, restarts, snapshots, many clients", 5)
+    lab("4B", "unreliable net, restarts, snapshots, many clients", 5)
         .servers(5)
         .unreliable()
         .kv(LIMIT)
@@ -139,7 +140,7 @@ fn snapshot_unreliable_recover() {
 /// And partitions.
 #[test]
 fn snapshot_unreliable_recover_concurrent_partition() {
-    Lab::new("4B", "unreliable net, restarts, partitions, snapshots", 5)
+    lab("4B", "unreliable net, restarts, partitions, snapshots", 5)
         .servers(5)
         .unreliable()
         .kv(LIMIT)
@@ -152,14 +153,12 @@ fn snapshot_unreliable_recover_concurrent_partition() {
 /// All of it, with more servers and more clients.
 #[test]
 fn snapshot_unreliable_recover_concurrent_partition_linearizable() {
-    Lab::new("4B", "the same, 15 clients and 7 servers", 7)
-        .servers(7)
-        .unreliable()
-        .kv(LIMIT)
-        .run_kv(|kv| {
+    lab("4B", "the same, 15 clients and 7 servers", 7).servers(7).unreliable().kv(LIMIT).run_kv(
+        |kv| {
             Campaign::of(15).crashes().partitions().run(kv);
             expect_snapshots(kv);
-        });
+        },
+    );
 }
 
 /// Every server has taken or been given one: the log alone would be many times its limit.

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use labrpc::{Conditions, DelayRange};
 use labrt::sim;
+use labsystem::lab;
+use labtester::Cluster;
 use labtester::expect::ELECTION_TIMEOUT;
-use labtester::{Cluster, Lab};
 use raftapi::{ServerId, Term};
 use rand::RngExt as _;
 
 /// A leader is elected, and stays while nothing fails (Raft 5.2).
 #[test]
 fn initial_election() {
-    Lab::new("3A", "initial election", 5).run(|cluster| {
+    lab("3A", "initial election", 5).run(|cluster| {
         let leader = cluster.expect_settled_leader();
         let term = cluster.expect_same_term();
         assert!(term >= Term(1), "a leader in {term}");
@@ -33,7 +34,7 @@ fn initial_election() {
 /// leads (Raft 5.2).
 #[test]
 fn re_election() {
-    Lab::new("3A", "election after network failure", 5).run(|cluster| {
+    lab("3A", "election after network failure", 5).run(|cluster| {
         let first = cluster.expect_one_leader();
         cluster.disconnect(first);
         cluster.expect_one_leader();
@@ -71,7 +72,7 @@ fn an_answer_deposes(cluster: &Cluster) {
 /// elections leave nothing behind that goes on sending.
 #[test]
 fn many_elections() {
-    let lab = Lab::new("3A", "multiple elections", 5).servers(7);
+    let lab = lab("3A", "multiple elections", 5).servers(7);
     lab.time_limit(Duration::from_mins(4)).run(|cluster| {
         let mut dice = cluster.dice("victims");
         let mut leader = cluster.expect_one_leader();

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use labrpc::{Conditions, DelayRange, NetEventKind};
 use labrt::{channel, sim, thread};
+use labsystem::lab;
 use labtester::expect::{AGREEMENT, COMMIT, ELECTION_TIMEOUT};
-use labtester::{Cluster, Failure, Lab};
+use labtester::{Cluster, Failure};
 use raftapi::{EntryId, LogIndex, ServerId};
 use rand::RngExt as _;
 
@@ -14,7 +15,7 @@ use rand::RngExt as _;
 /// waiting for a heartbeat.
 #[test]
 fn basic_agree() {
-    Lab::new("3B", "basic agreement", 3).run(|cluster| {
+    lab("3B", "basic agreement", 3).run(|cluster| {
         for n in 1..=3 {
             let index = LogIndex(n);
             cluster.expect_nothing_at(index);
@@ -109,7 +110,7 @@ const LATENCY: Duration = Duration::from_millis(15);
 /// Each command crosses the network once for each follower.
 #[test]
 fn rpc_bytes() {
-    Lab::new("3B", "byte count of RPCs", 2).run(|cluster| {
+    lab("3B", "byte count of RPCs", 2).run(|cluster| {
         const SIZE: u64 = 5000;
         const COMMANDS: u64 = 10;
         cluster.expect_agreement_at_once(3);
@@ -187,7 +188,7 @@ fn burst(cluster: &Cluster) -> Option<Vec<u64>> {
 /// A leader goes on with one follower of two, but commits nothing alone.
 #[test]
 fn follower_failure() {
-    Lab::new("3B", "progressive failure of followers", 3).run(|cluster| {
+    lab("3B", "progressive failure of followers", 3).run(|cluster| {
         cluster.expect_agreement_at_once(3);
 
         let leader = cluster.expect_one_leader();
@@ -209,7 +210,7 @@ fn follower_failure() {
 /// Two followers replace their leader and go on; the last one left commits nothing.
 #[test]
 fn leader_failure() {
-    Lab::new("3B", "failure of leaders", 3).run(|cluster| {
+    lab("3B", "failure of leaders", 3).run(|cluster| {
         cluster.expect_agreement_at_once(3);
 
         cluster.disconnect(cluster.expect_one_leader());
@@ -227,7 +228,7 @@ fn leader_failure() {
 /// A follower that was away catches up.
 #[test]
 fn fail_agree() {
-    Lab::new("3B", "agreement after a follower reconnects", 4).run(|cluster| {
+    lab("3B", "agreement after a follower reconnects", 4).run(|cluster| {
         cluster.expect_agreement_at_once(3);
 
         let follower = cluster.after(cluster.expect_one_leader(), 1);
@@ -263,7 +264,7 @@ fn follow_although_nothing_fits(cluster: &Cluster, follower: ServerId) {
 /// lost when they return.
 #[test]
 fn fail_no_agree() {
-    Lab::new("3B", "no agreement if too many followers disconnect", 4).servers(5).run(|cluster| {
+    lab("3B", "no agreement if too many followers disconnect", 4).servers(5).run(|cluster| {
         cluster.expect_agreement_at_once(5);
 
         let leader = cluster.expect_one_leader();
@@ -313,7 +314,7 @@ fn only_one_can_win(cluster: &Cluster) {
 /// Commands that are given to the leader at the same time all get their own index.
 #[test]
 fn concurrent_starts() {
-    Lab::new("3B", "concurrent calls of start()", 3).run(|cluster| {
+    lab("3B", "concurrent calls of start()", 3).run(|cluster| {
         cluster.in_one_term("six commands are applied that came at once", start_concurrently);
         if cluster.time_is_free() {
             for _ in 0..DEPOSITIONS {
@@ -404,7 +405,7 @@ fn start_concurrently(cluster: &Cluster) -> Option<()> {
 /// without it.
 #[test]
 fn rejoin() {
-    Lab::new("3B", "rejoin of a partitioned leader", 4).run(|cluster| {
+    lab("3B", "rejoin of a partitioned leader", 4).run(|cluster| {
         cluster.expect_agreement(3);
 
         let first = cluster.expect_one_leader();
@@ -448,7 +449,7 @@ fn a_long_stale_tail(cluster: &Cluster) {
 /// Followers whose logs went other ways for fifty entries are brought back in a few rounds.
 #[test]
 fn backup() {
-    Lab::new("3B", "leader backs up quickly over incorrect follower logs", 5).servers(5).run(
+    lab("3B", "leader backs up quickly over incorrect follower logs", 5).servers(5).run(
         |cluster| {
             let fifty = |server: ServerId| {
                 for _ in 0..50 {
@@ -526,7 +527,7 @@ fn late_answers(cluster: &Cluster) {
 /// Elections, commands, silence, and a follower that is away cost only the requests they need.
 #[test]
 fn count() {
-    Lab::new("3B", "RPC counts are not too high", 4).run(|cluster| {
+    lab("3B", "RPC counts are not too high", 4).run(|cluster| {
         cluster.expect_one_leader();
         cluster.expect_at_most(
             "requests before the first command",

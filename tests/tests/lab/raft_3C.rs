@@ -7,17 +7,18 @@ use std::time::Duration;
 use labgob::Bytes;
 use labrpc::{Conditions, DelayRange};
 use labrt::thread;
+use labsystem::lab;
 use labtester::cluster::UNRELIABLE;
 use labtester::elections::SURELY_SAVED;
 use labtester::expect::{AGREEMENT, ELECTION_TIMEOUT};
-use labtester::{Cluster, Failure, Lab};
+use labtester::{Cluster, Failure};
 use raftapi::{LogIndex, ServerId};
 use rand::RngExt as _;
 
 /// Committed commands survive when all servers crash, and when one does.
 #[test]
 fn persist_1() {
-    Lab::new("3C", "basic persistence", 3).run(|cluster| {
+    lab("3C", "basic persistence", 3).run(|cluster| {
         cluster.expect_agreement(3);
 
         for server in cluster.servers() {
@@ -72,7 +73,7 @@ fn votes_survive(cluster: &Cluster) {
 /// Pairs of servers come and go so that no two majorities are the same.
 #[test]
 fn persist_2() {
-    Lab::new("3C", "more persistence", 3).servers(5).run(|cluster| {
+    lab("3C", "more persistence", 3).servers(5).run(|cluster| {
         for _ in 0..5 {
             cluster.expect_agreement(5);
 
@@ -105,7 +106,7 @@ fn persist_2() {
 /// had missed it.
 #[test]
 fn persist_3() {
-    Lab::new("3C", "partitioned leader and a follower crash", 3).run(|cluster| {
+    lab("3C", "partitioned leader and a follower crash", 3).run(|cluster| {
         cluster.expect_agreement(3);
 
         let leader = cluster.expect_one_leader();
@@ -186,7 +187,7 @@ fn learned_term_survives(cluster: &Cluster) {
 /// took a command in.
 #[test]
 fn figure_8() {
-    Lab::new("3C", "Figure 8", 4).servers(5).run(|cluster| {
+    lab("3C", "Figure 8", 4).servers(5).run(|cluster| {
         figure_8_by_the_book(cluster);
         answers_to_an_earlier_leadership(cluster);
 
@@ -364,7 +365,7 @@ fn revive_all(cluster: &Cluster) {
 /// Many clients at once are served over a network that loses one message in ten.
 #[test]
 fn unreliable_agree() {
-    Lab::new("3C", "unreliable agreement", 3).servers(5).unreliable().run(|cluster| {
+    lab("3C", "unreliable agreement", 3).servers(5).unreliable().run(|cluster| {
         let mut clients = Vec::new();
         for _ in 1..50 {
             for _ in 0..4 {
@@ -388,7 +389,7 @@ fn unreliable_agree() {
 /// other.
 #[test]
 fn figure_8_unreliable() {
-    let lab = Lab::new("3C", "Figure 8 (unreliable)", 4).servers(5).unreliable();
+    let lab = lab("3C", "Figure 8 (unreliable)", 4).servers(5).unreliable();
     lab.time_limit(Duration::from_mins(15)).run(|cluster| {
         let mut dice = cluster.dice("figure 8");
         cluster.expect_agreement(1);
@@ -430,7 +431,7 @@ fn figure_8_unreliable() {
 /// Servers come and go under load.
 #[test]
 fn reliable_churn() {
-    Lab::new("3C", "churn", 3).servers(5).run(|cluster| {
+    lab("3C", "churn", 3).servers(5).run(|cluster| {
         churn(cluster);
     });
 }
@@ -438,7 +439,7 @@ fn reliable_churn() {
 /// Servers come and go under load, on a network that loses messages.
 #[test]
 fn unreliable_churn() {
-    Lab::new("3C", "unreliable churn", 2).servers(5).unreliable().run(|cluster| {
+    lab("3C", "unreliable churn", 2).servers(5).unreliable().run(|cluster| {
         churn(cluster);
         let stats = cluster.stats();
         cluster.relies_on(stats.requests_lost + stats.replies_lost > 0, "no message was lost");

@@ -5,10 +5,11 @@ use std::time::Duration;
 use labrpc::{Conditions, DelayRange};
 use labrt::sim;
 use labrt::time::Instant;
+use labsystem::lab;
 use labtester::cluster::UNRELIABLE;
 use labtester::expect::{AGREEMENT, ELECTION_TIMEOUT};
 use labtester::text::{at, span};
-use labtester::{Cluster, Failure, Lab, takes_snapshot_at};
+use labtester::{Cluster, Failure, takes_snapshot_at};
 use raftapi::{LogIndex, ServerId};
 use rand::RngExt as _;
 
@@ -26,7 +27,7 @@ const MISSED: usize = STATE_LIMIT / COMMAND + 20;
 /// Snapshots shorten the logs.
 #[test]
 fn snapshot_basic() {
-    Lab::new("3D", "snapshots, basic", 3).snapshots().run(|cluster| {
+    lab("3D", "snapshots, basic", 3).snapshots().run(|cluster| {
         snapshots_and(cluster, Absence::None);
 
         // A snapshot is saved even if nothing else happens: the tester looks a moment later.
@@ -62,7 +63,7 @@ fn snapshot_of_an_older_term(cluster: &Cluster) {
 /// A server that was cut off is brought back by a snapshot.
 #[test]
 fn snapshot_install() {
-    Lab::new("3D", "install snapshots (disconnect)", 4).snapshots().run(|cluster| {
+    lab("3D", "install snapshots (disconnect)", 4).snapshots().run(|cluster| {
         snapshots_and(cluster, Absence::Disconnected);
         snapshot_within_a_stale_tail(cluster);
         slow_service(cluster);
@@ -231,7 +232,7 @@ const INTERVAL: usize = 10;
 /// The same over a network that loses messages.
 #[test]
 fn snapshot_install_unreliable() {
-    Lab::new("3D", "install snapshots (disconnect, unreliable)", 4).snapshots().unreliable().run(
+    lab("3D", "install snapshots (disconnect, unreliable)", 4).snapshots().unreliable().run(
         |cluster| {
             snapshots_and(cluster, Absence::Disconnected);
             everything_twice(cluster);
@@ -257,7 +258,7 @@ fn everything_twice(cluster: &Cluster) {
 /// A server that crashed is brought back by a snapshot.
 #[test]
 fn snapshot_install_crash() {
-    Lab::new("3D", "install snapshots (crash)", 4).snapshots().run(|cluster| {
+    lab("3D", "install snapshots (crash)", 4).snapshots().run(|cluster| {
         snapshots_and(cluster, Absence::Crashed);
         nothing_but_snapshots(cluster);
     });
@@ -283,7 +284,7 @@ fn nothing_but_snapshots(cluster: &Cluster) {
 /// The same over a network that loses messages.
 #[test]
 fn snapshot_install_un_crash() {
-    Lab::new("3D", "install snapshots (unreliable, crash)", 4)
+    lab("3D", "install snapshots (unreliable, crash)", 4)
         .snapshots()
         .unreliable()
         .run(|cluster| snapshots_and(cluster, Absence::Crashed));
@@ -292,7 +293,7 @@ fn snapshot_install_un_crash() {
 /// Committed commands survive when all servers crash, snapshots and all.
 #[test]
 fn snapshot_all_crash() {
-    Lab::new("3D", "crash and restart all servers", 3).snapshots().run(|cluster| {
+    lab("3D", "crash and restart all servers", 3).snapshots().run(|cluster| {
         let mut dice = cluster.dice("all crash");
         agree(cluster, 3);
         for _ in 0..5 {
@@ -330,7 +331,7 @@ fn crashes_at_saves(cluster: &Cluster) {
 /// the snapshot at its next restart.
 #[test]
 fn snapshot_init() {
-    Lab::new("3D", "snapshot initialization after crash", 3).snapshots().run(|cluster| {
+    lab("3D", "snapshot initialization after crash", 3).snapshots().run(|cluster| {
         for _ in 0..12 {
             agree(cluster, 3);
         }

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use labtester::{Lab, Record};
+use labsystem::lab;
+use labtester::Record;
 use timeline::Run;
 use timeline::model::{Fate, Role, What};
 use timeline::why::Story;
@@ -103,7 +104,7 @@ fn roles_and_terms_are_derived_from_messages() {
 #[test]
 #[ignore = "it fails on purpose"]
 fn fails_on_purpose() {
-    Lab::new("3B", "fails on purpose", 0).servers(3).unreliable().ignored().run(|cluster| {
+    lab("3B", "fails on purpose", 0).servers(3).unreliable().ignored().run(|cluster| {
         cluster.expect_agreement(3);
         let leader = cluster.expect_one_leader();
         cluster.crash(leader);

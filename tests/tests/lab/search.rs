@@ -1,13 +1,12 @@
 //! Systematic search: small clusters, few commands, and every short list of forced choices.
 
-use labtester::Lab;
 use labtester::search::{self, Limits, Pace};
 
 /// What three servers do with two commands is right, whatever message is lost or late and whoever crashes
 /// when, as long as that is little (Raft 5, Figure 3).
 #[test]
 fn two_commands() {
-    Lab::search("search: two commands, one by one", LIMITS).run(|cluster| {
+    labsystem::search("search: two commands, one by one", LIMITS).run(|cluster| {
         search::commands(cluster, 2, Pace::OneByOne);
     });
 }
@@ -15,7 +14,7 @@ fn two_commands() {
 /// The same if the second command comes before the first is committed (Raft 5.3).
 #[test]
 fn two_commands_together() {
-    Lab::search("search: two commands, together", LIMITS).run(|cluster| {
+    labsystem::search("search: two commands, together", LIMITS).run(|cluster| {
         search::commands(cluster, 2, Pace::Together);
     });
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use labgob::Bytes;
 use labrt::sim::{Backend, Engine};
+use labsystem::lab;
 use labtester::acks::Acknowledged;
 use labtester::log::{Columns, old_style, paint};
 use labtester::unwritten::todos;
 use labtester::{
-    Acks, Applied, Elections, Failure, Lab, Record, Replay, Seed, Seeds, Settings, Topics, Verdict,
+    Acks, Applied, Elections, Failure, Record, Replay, Seed, Seeds, Settings, Topics, Verdict,
     Views, pass_line,
 };
 use raftapi::{EntryId, LogIndex, RaftView, RoleView, ServerId, Term};
@@ -145,7 +146,7 @@ fn nothing_is_formatted_when_nobody_listens() {
 #[test]
 #[ignore = "it is run by another"]
 fn logs_on_purpose() {
-    Lab::new("self", "a log", 0).ignored().run(|cluster| {
+    lab("self", "a log", 0).ignored().run(|cluster| {
         labrt::println!("000012 VOTE S1 asks for votes in {}", 4);
         labrt::println!("000012 VOTE S2 grants one");
         tracing::info!(target: "vote", "counts them");
@@ -675,7 +676,7 @@ fn an_acknowledgement_comes_after_a_save() {
 #[test]
 #[ignore = "it fails"]
 fn fails_on_purpose() {
-    Lab::new("self", "a failure", 0).ignored().run(|cluster| {
+    lab("self", "a failure", 0).ignored().run(|cluster| {
         let leader = cluster.expect_one_leader();
         cluster.sleep(Duration::from_micros(cluster.dice("when").random_range(0..1_000_000)));
         for n in 1..3 {
@@ -689,7 +690,7 @@ fn fails_on_purpose() {
 #[test]
 #[ignore = "it fails"]
 fn waits_with_a_lock_on_purpose() {
-    Lab::new("self", "a lock", 0).ignored().no_locked_calls().run(|_| {
+    lab("self", "a lock", 0).ignored().no_locked_calls().run(|_| {
         let mutex = labrt::sync::Mutex::new(());
         let (reply, wait) = labrt::oneshot::channel();
         labrt::event::after(Duration::from_millis(1), move || reply.send(()));
@@ -702,7 +703,7 @@ fn waits_with_a_lock_on_purpose() {
 #[test]
 #[ignore = "it fails"]
 fn is_not_written_on_purpose() {
-    Lab::new("self", "a place to fill in", 0)
+    lab("self", "a place to fill in", 0)
         .ignored()
         .run(|_| todo!("Part 9Z: let pigs fly (Figure 99)"));
 }
@@ -786,7 +787,7 @@ fn a_supervisor_that_is_not_there_is_an_error() {
 #[test]
 #[ignore = "it fails"]
 fn fails_by_two_faults_on_purpose() {
-    Lab::new("self", "two faults", 0).unreliable().ignored().run(|cluster| {
+    lab("self", "two faults", 0).unreliable().ignored().run(|cluster| {
         let mut dice = cluster.dice("victims");
         for round in 0..9 {
             let victim = ServerId(dice.random_range(0..3));
@@ -808,7 +809,7 @@ fn fails_by_two_faults_on_purpose() {
 #[test]
 #[ignore = "it fails"]
 fn fails_after_crashes_at_saves_on_purpose() {
-    Lab::new("self", "crashes at saves", 0).ignored().run(|cluster| {
+    lab("self", "crashes at saves", 0).ignored().run(|cluster| {
         let nemesis = cluster.crash_at_saves(0.3);
         for _ in 0..20 {
             for server in cluster.servers() {

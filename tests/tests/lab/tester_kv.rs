@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kvraft::Clerk;
 use labrt::node::Node;
+use labsystem::lab;
 use labtester::{KvCluster, Lab};
 use linearize::models::Kv;
 use linearize::{Budget, Verdict, check, format};
@@ -12,7 +13,7 @@ use raftapi::{ServerId, SnapshotWrite};
 
 use crate::child::{fails, report};
 
-const LAB: Lab = Lab::new("self", "a service that does wrong", 0).ignored().kv(None);
+const LAB: Lab = lab("self", "a service that does wrong", 0).ignored().kv(None);
 
 /// A clerk whose operations are in no history.
 fn secret_clerk(kv: &KvCluster) -> Clerk {

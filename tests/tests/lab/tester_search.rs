@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use labtester::search::{self, Choice, Deviation, Limits, Pace, Point, Walk, What};
-use labtester::{Failure, Lab, Replay};
+use labtester::{Failure, Replay};
 use raftapi::{EntryId, ServerId};
 
 use crate::child::{fails, run};
@@ -147,7 +147,7 @@ fn states_that_differ_are_gone_through_each() {
 #[ignore = "fails on purpose: run by another test"]
 fn no_second_election() {
     let limits = Limits { runs: 200, deviations: 2 };
-    Lab::search("no second election", limits).ignored().run(|cluster| {
+    labsystem::search("no second election", limits).ignored().run(|cluster| {
         search::commands(cluster, 1, Pace::OneByOne);
         let term = cluster.newest_term();
         if term.0 > 1 {

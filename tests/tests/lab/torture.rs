@@ -1,12 +1,12 @@
 //! Torture: campaigns in which the seed chooses the environment as well. They are worth no points.
 
-use labtester::{Lab, torture};
+use labtester::torture;
 
 /// Whatever befalls servers and links, Raft's properties hold; and when it is over for a majority,
 /// that goes on (Raft 5, Figure 3).
 #[test]
 fn raft() {
-    Lab::torture_raft().run(|cluster| {
+    labsystem::torture_raft().run(|cluster| {
         torture::raft(cluster);
     });
 }
@@ -15,7 +15,7 @@ fn raft() {
 /// majority, that serves them (Raft 8).
 #[test]
 fn kv() {
-    Lab::torture_kv().run_kv(|kv| {
+    labsystem::torture_kv().run_kv(|kv| {
         torture::kv(kv);
     });
 }

@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use labrpc::Conditions;
+use labsystem::lab;
 use labtester::{Cluster, Lab};
 use raftapi::{LogIndex, ServerId};
 use rand::RngExt as _;
@@ -25,7 +26,7 @@ const TRIES: u32 = 20;
 
 #[track_caller]
 const fn history(title: &'static str) -> Lab {
-    Lab::new("torture", title, 0).servers(5)
+    lab("torture", title, 0).servers(5)
 }
 
 /// Of five: all but these.
@@ -382,7 +383,7 @@ fn who_led_before_is_the_only_one_that_can_win() {
 #[test]
 fn a_large_snapshot_over_slow_links() {
     const COMMAND: usize = 40_000;
-    let lab = Lab::new("torture", "a snapshot of a megabyte over slow links", 0).snapshots();
+    let lab = lab("torture", "a snapshot of a megabyte over slow links", 0).snapshots();
     lab.run(|cluster| {
         cluster.expect_agreement(3);
         cluster.set_conditions(Conditions::reliable().with_slow_links(Duration::from_micros(60)));

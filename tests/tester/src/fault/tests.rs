@@ -30,8 +30,12 @@ const OFTEN: Option<Every> =
 fn play(conditions: Conditions, story: impl Fn(&Cluster) + Clone + Send + 'static) {
     for seed in 0..SEEDS {
         let story = story.clone();
-        let setup =
-            Setup { servers: 3, conditions, service: ServiceKind::Tester { snapshots: false } };
+        let setup = Setup {
+            system: crate::system::tests::SYSTEM,
+            servers: 3,
+            conditions,
+            service: ServiceKind::Tester { snapshots: false },
+        };
         let outcome = sim::run(Config::with_seed(seed), move || {
             let choices = Arc::new(Choices::new(Kept::EVERYTHING, false));
             let cluster = Cluster::start_up(&setup, Arc::default(), choices, &Recorder::default());

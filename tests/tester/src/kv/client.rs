@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use kvraft::Clerk;
 use labrpc::ClientEnd;
 use labrt::node::Node;
 use labrt::rand::Rng;
@@ -20,6 +19,7 @@ use crate::choices::Verb;
 use crate::cluster::LEFT_OUT;
 use crate::log;
 use crate::report::Failure;
+use crate::system::Clerk;
 use crate::text::{at, span};
 
 /// A client of the service: a clerk, on a node of its own, whose operations are recorded.
@@ -29,7 +29,7 @@ pub struct Client {
     node: Node,
     /// Whom its clerk has ends to, in their order.
     servers: Vec<ServerId>,
-    clerk: Clerk,
+    clerk: Box<dyn Clerk>,
     /// Has this clerk done nothing yet?
     is_new: bool,
     /// Operations that it has done.
@@ -137,7 +137,7 @@ impl Client {
     fn perform<T: Default>(
         &mut self,
         op: KvOp,
-        action: impl FnOnce(&mut Clerk) -> (KvOutput, T),
+        action: impl FnOnce(&mut dyn Clerk) -> (KvOutput, T),
     ) -> T {
         let shared = Arc::clone(&self.kv.shared);
         let what = linearize::Model::show_op(&linearize::models::Kv, &op);
@@ -154,7 +154,7 @@ impl Client {
         let is_first = std::mem::take(&mut self.is_new);
         shared.patience.begins(id, &self.name, what, self.promise, is_first);
         // Also where the story's own task calls: what the clerk does is the client's doing.
-        let done = self.node.run(|| action(&mut self.clerk));
+        let done = self.node.run(|| action(&mut *self.clerk));
         let (output, result) = done.expect("nobody kills a client's node");
         call.returned(sim::elapsed(), output);
         let overdue = shared.patience.ends(id);
@@ -201,10 +201,10 @@ impl Client {
     }
 }
 
-fn new_clerk(kv: &KvCluster, node: &Node, servers: &[ServerId]) -> Clerk {
+fn new_clerk(kv: &KvCluster, node: &Node, servers: &[ServerId]) -> Box<dyn Clerk> {
     let end = |to: &ServerId| kv.network().end(node, &to.to_string());
     let ends: Vec<ClientEnd> = servers.iter().map(end).collect();
-    node.run(|| Clerk::new(ends)).expect("nobody kills a client's node")
+    node.run(|| (kv.setup().system.clerk)(ends)).expect("nobody kills a client's node")
 }
 
 fn reach(kv: &KvCluster, client: &str, servers: &[ServerId]) {

@@ -16,6 +16,7 @@ use raftapi::{ApplyMsg, ServerId};
 
 use super::disks::Save;
 use crate::disk;
+use crate::system::System;
 
 /// Index and term of an entry, and its command.
 pub(super) type Commands = BTreeMap<(u64, u64), Vec<u8>>;
@@ -27,23 +28,25 @@ const END: &[u8] = b"the end";
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// All commands in these logs; none of a log whose Raft does not lead alone.
-pub(super) fn read(logs: Vec<Save>) -> Commands {
+pub(super) fn read(system: System, logs: Vec<Save>) -> Commands {
     let commands = Arc::new(Mutex::new(Commands::new()));
     for log in logs {
         let found = Arc::clone(&commands);
         let config = Config { time_limit: Some(LIMIT), quiet: true, ..Config::with_seed(0) };
         // If it does not even start, there is nothing to be read.
-        let _ = sim::run(config, move || apply_all(&log, &found));
+        let _ = sim::run(config, move || apply_all(system, &log, &found));
     }
     let mut commands = commands.lock();
     std::mem::take(&mut *commands)
 }
 
-fn apply_all(log: &Save, found: &Mutex<Commands>) {
+fn apply_all(system: System, log: &Save, found: &Mutex<Commands>) {
     let network = Network::new();
     let disk = (log.state.clone(), log.snapshot.to_vec());
-    let Some((node, raft, applies)) = disk::start(&network, ServerId(0), 1, disk) else { return };
-    let asked = raft.clone();
+    let Some((node, raft, applies)) = disk::start(system, &network, ServerId(0), 1, disk) else {
+        return;
+    };
+    let asked = Arc::clone(&raft);
     let asks = move || {
         while asked.start(END.to_vec()).is_err() {
             sleep(Duration::from_millis(50));

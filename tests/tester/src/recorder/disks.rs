@@ -17,6 +17,7 @@ use timeline::model::What;
 use super::Tape;
 use super::views::{difference, nothing};
 use crate::disk;
+use crate::system::System;
 
 /// What was saved, until it can be read.
 #[derive(Default)]
@@ -81,7 +82,7 @@ impl Saves {
     }
 
     /// Adds to the run's saves what would be read back.
-    pub(super) fn read_into(&mut self, run: &mut Run) {
+    pub(super) fn read_into(&mut self, system: System, run: &mut Run) {
         if self.with_commands {
             (0..run.servers).for_each(|server| self.keep_log(ServerId(server)));
         }
@@ -94,7 +95,7 @@ impl Saves {
         // If a server does not even start from what it saved, those before it are known.
         let _ = sim::run(Config::with_seed(0), move || {
             for save in saves {
-                let view = boot(&save, servers);
+                let view = boot(system, &save, servers);
                 read.lock().push(view);
             }
         });
@@ -124,9 +125,9 @@ impl Saves {
 }
 
 /// What a server is in that starts from this.
-fn boot(save: &Save, servers: usize) -> Option<RaftView> {
+fn boot(system: System, save: &Save, servers: usize) -> Option<RaftView> {
     let saved = (save.state.clone(), save.snapshot.to_vec());
-    let view = disk::view_of(&Network::new(), save.server, servers, saved);
+    let view = disk::view_of(system, &Network::new(), save.server, servers, saved);
     view.map(|(node, view)| {
         node.kill();
         view

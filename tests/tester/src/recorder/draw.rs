@@ -11,12 +11,14 @@ use timeline::{Diagnosis, Run};
 use super::{Recorder, Tape, commands, history, lines::Scribe};
 use crate::lines::Lines;
 use crate::report::{Attachment, Report, Verdict};
+use crate::system::System;
 
 /// Which run it was, and how it ended.
 pub(crate) struct Subject<'a> {
     pub(crate) test: &'a str,
     pub(crate) title: &'a str,
     pub(crate) seed: String,
+    pub(crate) system: System,
     pub(crate) servers: usize,
     /// The trace of the run that is repeated.
     pub(crate) trace: u64,
@@ -86,10 +88,10 @@ pub(crate) fn record(
     );
     run.verdict =
         subject.failed.as_ref().map(|(verdict, report, at)| verdict_of(*verdict, report, *at));
-    tape.saves.lock().read_into(&mut run);
+    tape.saves.lock().read_into(subject.system, &mut run);
     let clients = tape.history.lock().take();
     if let Some(clients) = clients {
-        let commands = commands::read(std::mem::take(&mut tape.saves.lock().logs));
+        let commands = commands::read(subject.system, std::mem::take(&mut tape.saves.lock().logs));
         history::add(&clients.history(), &commands, &mut run);
     }
     if tape.views.lock().hidden {

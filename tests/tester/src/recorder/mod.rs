@@ -27,12 +27,12 @@ use labrt::sim;
 use labrt::thread;
 use linearize::models::{KvOp, KvOutput};
 use parking_lot::Mutex;
-use raft::Raft;
 use raftapi::harness::Disk as _;
 use raftapi::{EntryId, LogIndex, Persister, ServerId};
 use timeline::Run;
 use timeline::model::{Check, Event, What, micros};
 
+use crate::system::RaftServer;
 use crate::text::command as show;
 
 use disks::Saves;
@@ -99,9 +99,9 @@ impl Recorder {
     }
 
     /// A server runs, and this is its Raft.
-    pub(crate) fn runs(&self, server: ServerId, raft: &Raft) {
+    pub(crate) fn runs(&self, server: ServerId, raft: Arc<dyn RaftServer>) {
         if let Some(tape) = &self.0 {
-            tape.views.lock().show(server, raft.clone());
+            tape.views.lock().show(server, raft);
             tape.look(server);
         }
     }
@@ -210,7 +210,7 @@ impl Tape {
     fn look(&self, server: ServerId) {
         // Not under the lock: a student's view may log.
         let Some(raft) = self.views.lock().raft(server) else { return };
-        let Some(view) = sim::observe(|| crate::views::of(&raft)) else {
+        let Some(view) = sim::observe(|| crate::views::of(&*raft)) else {
             return self.views.lock().is_closed(server, micros(sim::elapsed()));
         };
         drop(raft);

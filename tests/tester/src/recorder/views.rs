@@ -1,12 +1,15 @@
 //! What servers were last seen in, and what has changed since.
 
-use raft::Raft;
+use std::sync::Arc;
+
 use raftapi::{EntryId, FollowerView, LogIndex, RaftView, RoleView, ServerId, Term};
 use timeline::model::{Change, Micros, Role, What};
 
+use crate::system::RaftServer;
+
 /// Each server's Raft, while it runs, and the last look at it.
 pub(super) struct Views {
-    rafts: Vec<Option<Raft>>,
+    rafts: Vec<Option<Arc<dyn RaftServer>>>,
     seen: Vec<RaftView>,
     /// Some server showed nothing of itself.
     pub(super) hidden: bool,
@@ -71,19 +74,19 @@ impl Views {
     }
 
     /// A server is to be looked at.
-    pub(super) fn show(&mut self, server: ServerId, raft: Raft) {
+    pub(super) fn show(&mut self, server: ServerId, raft: Arc<dyn RaftServer>) {
         self.rafts[server.0] = Some(raft);
     }
 
     /// A server is not to be looked at any more. To be dropped where nothing is locked.
     #[must_use]
-    pub(super) fn hide(&mut self, server: ServerId) -> Option<Raft> {
+    pub(super) fn hide(&mut self, server: ServerId) -> Option<Arc<dyn RaftServer>> {
         self.rafts[server.0].take()
     }
 
     /// All of them. To be dropped where nothing is locked, and before the run is over.
     #[must_use]
-    pub(super) fn hide_all(&mut self) -> Vec<Option<Raft>> {
+    pub(super) fn hide_all(&mut self) -> Vec<Option<Arc<dyn RaftServer>>> {
         self.rafts.iter_mut().map(Option::take).collect()
     }
 
@@ -92,7 +95,7 @@ impl Views {
         self.seen[server.0] = nothing();
     }
 
-    pub(super) fn raft(&self, server: ServerId) -> Option<Raft> {
+    pub(super) fn raft(&self, server: ServerId) -> Option<Arc<dyn RaftServer>> {
         self.rafts[server.0].clone()
     }
 

@@ -47,7 +47,7 @@
 //! And a choice is tried once in each *state*: terms, roles, votes, logs and indexes that servers show, their
 //! disks, what was applied, new messages under way, who is down or deaf. Where all of it is equal, what follows was
 //! seen already, after no more deviations; unless timers, or what a server does not show, make a difference. If
-//! [`Raft::view`](raft::Raft::view) shows nothing, that is more.
+//! [`RaftServer::view`](crate::system::RaftServer::view) shows nothing, that is more.
 
 mod choice;
 mod found;
@@ -61,11 +61,12 @@ pub use story::{Pace, commands};
 pub use walk::{Level, Limits, Walk};
 
 use crate::lab::Lab;
+use crate::system::System;
 
 impl Lab {
     /// A search, so far if the environment says nothing else, on the first of the seeds. No points.
     #[track_caller]
-    pub const fn search(title: &'static str, limits: Limits) -> Lab {
-        Lab::new("search", title, 0).searched(limits)
+    pub const fn search(system: System, title: &'static str, limits: Limits) -> Lab {
+        Lab::new(system, "search", title, 0).searched(limits)
     }
 }

@@ -18,13 +18,13 @@ use labrt::node::Node;
 use labrt::sim;
 use labrt::sync::Mutex;
 use labrt::time::{self, Duration, Instant};
-use raft::Raft;
 use raftapi::{ApplyMsg, EntryId, LogIndex, ServerId, Term};
 use rand::seq::SliceRandom as _;
 
 use crate::cluster::Cluster;
 use crate::disk::{self, Disk};
 use crate::report::Failure;
+use crate::system::{RaftServer, System};
 use crate::text::{at, command as show, list};
 
 /// A majority that has not agreed on anything by then says nothing: that it must is for other checks.
@@ -71,8 +71,8 @@ pub(crate) fn try_out(
     let Some(disks) = sim::observe(|| majority.iter().map(disk).collect::<Vec<_>>()) else {
         return Trial::Undecided;
     };
-    let servers = cluster.len();
-    let found = disk::aside(seed, move || restart(disks, servers, id.index));
+    let (system, servers) = (cluster.setup().system, cluster.len());
+    let found = disk::aside(seed, move || restart(system, disks, servers, id.index));
     match found {
         None => Trial::Undecided,
         Some(Found::Covered) => Trial::Kept,
@@ -98,11 +98,16 @@ enum Found {
 type Applied = Arc<Mutex<BTreeMap<LogIndex, (Term, Vec<u8>)>>>;
 
 /// Runs as a simulation of its own. `None` if there was no agreement.
-fn restart(disks: Vec<(ServerId, Disk)>, servers: usize, index: LogIndex) -> Option<Found> {
+fn restart(
+    system: System,
+    disks: Vec<(ServerId, Disk)>,
+    servers: usize,
+    index: LogIndex,
+) -> Option<Found> {
     let network = Network::new();
-    let started: Vec<(Node, Raft, Applied)> = disks
+    let started: Vec<(Node, Arc<dyn RaftServer>, Applied)> = disks
         .into_iter()
-        .map(|(me, disk)| start(&network, me, servers, disk))
+        .map(|(me, disk)| start(system, &network, me, servers, disk))
         .collect::<Option<_>>()?;
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
@@ -126,12 +131,13 @@ fn restart(disks: Vec<(ServerId, Disk)>, servers: usize, index: LogIndex) -> Opt
 }
 
 fn start(
+    system: System,
     network: &Network,
     me: ServerId,
     servers: usize,
     disk: Disk,
-) -> Option<(Node, Raft, Applied)> {
-    let (node, raft, messages) = disk::start(network, me, servers, disk)?;
+) -> Option<(Node, Arc<dyn RaftServer>, Applied)> {
+    let (node, raft, messages) = disk::start(system, network, me, servers, disk)?;
     let applied = Applied::default();
     let log = Arc::clone(&applied);
     drop(node.spawn(move || {

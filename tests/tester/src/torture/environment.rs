@@ -10,6 +10,7 @@ use raftapi::{LogIndex, ServerId};
 use rand::RngExt as _;
 
 use crate::cluster::{ServiceKind, Setup};
+use crate::system::System;
 
 /// Everything that is fixed for a run, and differs from seed to seed.
 ///
@@ -250,17 +251,17 @@ impl Environment {
 
     /// The cluster that a story of Lab 3 begins with.
     #[must_use]
-    pub fn raft_setup(&self) -> Setup {
+    pub fn raft_setup(&self, system: System) -> Setup {
         let snapshots = self.snapshots.is_some();
         let service = ServiceKind::Tester { snapshots };
-        Setup { servers: self.servers, conditions: Conditions::reliable(), service }
+        Setup { system, servers: self.servers, conditions: Conditions::reliable(), service }
     }
 
     /// The cluster that a story of Lab 4 begins with.
     #[must_use]
-    pub fn kv_setup(&self) -> Setup {
+    pub fn kv_setup(&self, system: System) -> Setup {
         let service = ServiceKind::Kv { max_raft_state: self.max_raft_state };
-        Setup { servers: self.servers, conditions: Conditions::reliable(), service }
+        Setup { system, servers: self.servers, conditions: Conditions::reliable(), service }
     }
 
     /// Does this server's service take a snapshot after this index?

@@ -38,6 +38,7 @@ pub use kv::kv;
 pub use raft::raft;
 
 use crate::lab::Lab;
+use crate::system::System;
 
 /// Faults, a majority's progress, everybody's, and silence.
 const TIME_LIMIT: Duration = Duration::from_mins(4);
@@ -45,18 +46,20 @@ const TIME_LIMIT: Duration = Duration::from_mins(4);
 impl Lab {
     /// A campaign over Raft; no points, unless staff give it some.
     #[track_caller]
-    pub const fn torture_raft() -> Lab {
-        Lab::new("torture", "torture of Raft", 0)
-            .time_limit(TIME_LIMIT)
-            .setup_by_seed(|seed| Environment::draw(seed.0, environment::RAFT).raft_setup())
+    pub const fn torture_raft(system: System) -> Lab {
+        Lab::new(system, "torture", "torture of Raft", 0).time_limit(TIME_LIMIT).setup_by_seed(
+            |system, seed| Environment::draw(seed.0, environment::RAFT).raft_setup(system),
+        )
     }
 
     /// A campaign over the service.
     #[track_caller]
-    pub const fn torture_kv() -> Lab {
-        Lab::new("torture", "torture of the service", 0)
+    pub const fn torture_kv(system: System) -> Lab {
+        Lab::new(system, "torture", "torture of the service", 0)
             .kv(None)
             .time_limit(TIME_LIMIT)
-            .setup_by_seed(|seed| Environment::draw(seed.0, environment::KV).kv_setup())
+            .setup_by_seed(|system, seed| {
+                Environment::draw(seed.0, environment::KV).kv_setup(system)
+            })
     }
 }
