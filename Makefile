@@ -54,7 +54,7 @@ others: ## Rafts that others wrote, behind the lab's interface: do they pass: ma
 	    cargo run -q --release -p grade -- sweep --root $$place --runs $(RUNS) $(if $(JOBS),--jobs $(JOBS)) $(ONLY) || status=1; \
 	done; exit $$status
 
-compare: ## is every wrong server found as soon as tests/mutants/MATRIX.csv says? make compare ONLY=R50
+compare: ## is every wrong server found as soon as staff/mutants/MATRIX.csv says? make compare ONLY=R50
 	cargo run -q -p mutants -- --compare $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
 CRATE ?= raft
@@ -65,7 +65,7 @@ accusations: RUNS := 1
 accusations: ## do timelines accuse correct servers, with their view or without it: make accusations ONLY=C02 RUNS=2
 	cargo run -q -p mutants -- --accusations --runs $(RUNS) $(if $(ONLY),--only $(ONLY))
 
-explain: ## does the report of each wrong server's failure point at what is wrong: tests/mutants/EXPLAINED.md (make explain ONLY=R50)
+explain: ## does the report of each wrong server's failure point at what is wrong: staff/mutants/EXPLAINED.md (make explain ONLY=R50)
 	cargo run -q -p mutants -- --explain $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
 
 handout: ## the tree that students get, in target/handout: written, and checked for leaks and by running it
@@ -82,19 +82,19 @@ newcomer: ## a student's path through the hand-out up to full score; what mistak
 
 BROWSER_PAGES ?= target/timeline-pages
 browser-tests: ## does a timeline work in a browser? Needs node and Chromium (CHROMIUM=/usr/bin/chromium)
-	cd timeline/browser && npm install --no-audit --no-fund --silent
-	timeline/browser/pages.sh $(BROWSER_PAGES)
-	node timeline/browser/run.mjs $(BROWSER_PAGES) $(if $(PICTURES),$(PICTURES))
+	cd harness/timeline/browser && npm install --no-audit --no-fund --silent
+	harness/timeline/browser/pages.sh $(BROWSER_PAGES)
+	node harness/timeline/browser/run.mjs $(BROWSER_PAGES) $(if $(PICTURES),$(PICTURES))
 
 pictures: ## retakes the book's pictures of failures: book/figures/reading (needs node and Chromium, as browser-tests)
 	cargo run -q -p mutants -- --explain --only R50,R80,K30
-	cd timeline/browser && npm install --no-audit --no-fund --silent
+	cd harness/timeline/browser && npm install --no-audit --no-fund --silent
 	cargo build -q -p timeline
 	mkdir -p target/pictures
 	for page in R50 R80 K30; do \
 	    target/debug/timeline target/mutants/explained/$$page-*.html --html target/pictures/$$page.html; \
 	done
-	node timeline/browser/pictures.mjs target/pictures book/figures/reading
+	node harness/timeline/browser/pictures.mjs target/pictures book/figures/reading
 
 bench: ## what each operation costs, up to a pass of Lab 3 (two minutes)
 	cargo bench -p labbench -- --quiet

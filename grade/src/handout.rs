@@ -3,7 +3,7 @@
 //! ```text
 //!  staff's workspace ──the files named in tree.rs──┐
 //!                                                  ├──▶ tree ──▶ no secret line? ──▶ written
-//!  handout/ ──the skeleton, README, Makefile───────┘               (leak.rs)            │
+//!  staff/handout/ ──the skeleton, README, Makefile───────┘               (leak.rs)            │
 //!                         every graded test fails as it should ◀── lints ◀── built ◀────┘
 //! ```
 //!

@@ -741,7 +741,9 @@ mod tests {
     #[test]
     fn nothing_in_what_is_honest() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        for folder in [".", "handout", "tests/mutants/designs/b1", "grade/tests/attacks/honest"] {
+        for folder in
+            [".", "staff/handout", "staff/mutants/designs/b1", "grade/tests/attacks/honest"]
+        {
             let files = crate::workspace::read(&root.join(folder)).unwrap();
             let theirs =
                 |path: &str| ["raft/src/", "kvraft/src/"].iter().any(|lab| path.starts_with(lab));

@@ -147,7 +147,7 @@ mod tests {
             ("raft/src/log.rs", ""),
             ("raft/src/notes.txt", ""),
             ("raft/build.rs", ""),
-            ("tests/tests/lab.rs", ""),
+            ("tests/lab/main.rs", ""),
         ];
         let files: Files =
             files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();
@@ -172,7 +172,7 @@ mod tests {
         fs::write(&file, packed).unwrap();
         let unpacked = Submission::read(&file).unwrap();
         assert_eq!((unpacked.name.as_str(), unpacked.files), ("ada", submission.files));
-        assert!(unpacked.ignored.contains_key("tests/tests/lab.rs"));
+        assert!(unpacked.ignored.contains_key("tests/lab/main.rs"));
         fs::remove_dir_all(folder).unwrap();
     }
 

@@ -148,7 +148,7 @@ mod tests {
         let file = |path: &str, text: &str| (path.to_owned(), text.as_bytes().to_vec());
         let pristine = Files::from([
             file("raft/src/lib.rs", "skeleton"),
-            file("tests/tests/lab.rs", "tests"),
+            file("tests/lab/main.rs", "tests"),
             file("clippy.toml", ""),
         ]);
         let present = Files::from([
@@ -156,10 +156,10 @@ mod tests {
             file("raft/src/log.rs", "mine"),
             file("raft/build.rs", "mine"),
             file("notes.txt", "mine"),
-            file("tests/tests/lab.rs", "no tests"),
+            file("tests/lab/main.rs", "no tests"),
         ]);
         let changed = changed_elsewhere(&pristine, &present);
         let paths: Vec<&str> = changed.iter().map(|(path, _)| path.as_str()).collect();
-        assert_eq!(paths, ["clippy.toml", "tests/tests/lab.rs", "raft/build.rs"]);
+        assert_eq!(paths, ["clippy.toml", "tests/lab/main.rs", "raft/build.rs"]);
     }
 }

@@ -15,14 +15,14 @@ pub const LAB_CRATES: [&str; 2] = ["raft", "kvraft"];
 /// Not part of the sources, at the top of a workspace.
 const SKIPPED: [&str; 2] = ["target", ".git"];
 
-/// The workspace that `start` is in: the folder with the tests in `tests/tests/lab.rs`.
+/// The workspace that `start` is in: the folder with the tests in `tests/lab/main.rs`.
 ///
 /// # Errors
 ///
 /// If `start` is in no such folder.
 pub fn find(start: &Path) -> Result<PathBuf> {
     let start = resolved(start)?;
-    let root = start.ancestors().find(|folder| folder.join("tests/tests/lab.rs").is_file());
+    let root = start.ancestors().find(|folder| folder.join("tests/lab/main.rs").is_file());
     match root {
         Some(root) => Ok(root.to_owned()),
         None => bail!("{} is not inside a raftlab workspace", start.display()),

@@ -78,8 +78,8 @@ fn report(title: &str, happened: &str, look_at: &str) -> Report {
 #[test]
 fn a_failed_test_is_a_problem_at_the_test() {
     let report = report("no leader", "at 5.1 s: S0 in T0", "election timeouts: how they are drawn");
-    let output = format!("{report}\n  test       tests/tests/lab/raft_3A.rs:38: no leader\n");
-    assert_eq!(problems(&output), [problem("tests/tests/lab/raft_3A.rs", 38, "no leader")]);
+    let output = format!("{report}\n  test       tests/lab/raft_3A.rs:38: no leader\n");
+    assert_eq!(problems(&output), [problem("tests/lab/raft_3A.rs", 38, "no leader")]);
 }
 
 #[test]

@@ -114,8 +114,8 @@ fn what_makes_no_sense_is_said() {
 fn the_scan_can_be_run_before_anything_is_handed_in() {
     let place = scratch("scan-alone");
     submission(&place, &["raft"]);
-    fs::create_dir_all(place.join("tests/tests")).unwrap();
-    fs::write(place.join("tests/tests/lab.rs"), "").unwrap();
+    fs::create_dir_all(place.join("tests/lab")).unwrap();
+    fs::write(place.join("tests/lab/main.rs"), "").unwrap();
     let scan = || grade(&["scan", "--root", place.to_str().unwrap()]);
     assert!(scan().status.success());
     fs::write(place.join("raft/src/more.rs"), "\nstatic SHARED: u8 = 0;\n").unwrap();
@@ -124,7 +124,7 @@ fn the_scan_can_be_run_before_anything_is_handed_in() {
     let said =
         "raft/src/more.rs:2: static (shared by all servers of a cluster): graders may reject it\n";
     assert_eq!(text(&output.stdout), said);
-    let makefile = fs::read_to_string(root().join("handout/Makefile")).unwrap();
+    let makefile = fs::read_to_string(root().join("staff/handout/Makefile")).unwrap();
     let lint = makefile.split("\n\n").find(|rule| rule.starts_with("lint:")).unwrap();
     assert!(lint.contains("$(GRADE) scan"), "{lint}");
 }

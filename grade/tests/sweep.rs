@@ -150,8 +150,8 @@ done
         path
     };
     let tests = script("tests.sh", &tests);
-    fs::create_dir_all(folder.join("tests/tests")).unwrap();
-    fs::write(folder.join("tests/tests/lab.rs"), "").unwrap();
+    fs::create_dir_all(folder.join("tests/lab")).unwrap();
+    fs::write(folder.join("tests/lab/main.rs"), "").unwrap();
     let built = json!({ "target": { "name": "lab" }, "executable": tests });
     script("cargo.sh", &format!("#!/bin/sh\necho '{built}'\n"))
 }

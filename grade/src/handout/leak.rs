@@ -12,13 +12,13 @@ const SECRET: [&str; 8] = [
     "kvraft/tests/",
     "raft/src/",
     "raft/tests/",
-    "tests/mutants/right/",
-    "tests/mutants/wrong/",
+    "staff/mutants/right/",
+    "staff/mutants/wrong/",
     HIDDEN,
 ];
 
 /// Where the tests are that everybody sees.
-const TESTS: &str = "tests/tests/lab/";
+const TESTS: &str = "tests/lab/";
 
 /// A line shorter than this, without its indentation, is too common to tell anything.
 const TELLING: usize = 24;
@@ -157,8 +157,8 @@ fn bake_a_cake(&mut self, oven: &Oven) {
     fn a_hidden_test_may_be_much_like_another() {
         let own = "let never_asked_before = cluster.one();\n".repeat(3);
         let staff = Files::from([
-            file("tests/tests/lab/raft_3B.rs", SOLUTION),
-            file("tests/tests/hidden/raft_3B.rs", &format!("{SOLUTION}{own}")),
+            file("tests/lab/raft_3B.rs", SOLUTION),
+            file("tests/hidden/raft_3B.rs", &format!("{SOLUTION}{own}")),
         ]);
         let secrets = Secrets::of(&staff, &Files::new());
         assert_eq!(secrets.in_tree(&staff).len(), 1);

@@ -26,7 +26,7 @@ pub(super) fn remnants(tree: &Files) -> Vec<String> {
                 add("speaks of the solution");
             }
             if is_page(path) {
-                if line.contains("staff/") || line.contains("tests/mutants") {
+                if line.contains("staff/") {
                     add("leads to what only staff have");
                 } else if words(line).any(is_patch_number) {
                     add("has the number of a wrong server");
@@ -70,7 +70,7 @@ fn orphans(texts: &[(&str, &str)]) -> Vec<String> {
         ["bin", "tests", "examples", "benches"].iter().any(|own| folder == *own)
             || ["lib", "main", "mod", "build"].contains(&stem(path))
     };
-    let is_module = |path: &str| path.contains("/src/") || path.starts_with("tests/tests/lab/");
+    let is_module = |path: &str| path.contains("/src/") || path.starts_with("tests/lab/");
     let is_orphan = |path: &&str| is_module(path) && !is_root(path) && !named.contains(stem(path));
     let orphans = sources().map(|(path, _)| *path).filter(is_orphan);
     orphans.map(|path| format!("{path} is a module that nothing names")).collect()
@@ -85,7 +85,7 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split(|c: char| !c.is_ascii_alphanumeric())
 }
 
-/// `R50`, `K201`, `R49b`: as in `tests/mutants/wrong`.
+/// `R50`, `K201`, `R49b`: as in `staff/mutants/wrong`.
 fn is_patch_number(word: &str) -> bool {
     let Some(rest) = word.strip_prefix(['R', 'K']) else { return false };
     let digits = rest.strip_suffix('b').unwrap_or(rest);
@@ -124,7 +124,7 @@ mod tests {
         let fine = tree(&[
             ("raft/src/lib.rs", "mod log;\nfn f() { todo!(\"Part 3A\") }\n"),
             ("raft/src/log.rs", ""),
-            ("tests/tests/lab.rs", ""),
+            ("tests/lab/main.rs", ""),
             ("README.md", "  raft/src/lib.rs:2: Part 3A\n"),
         ]);
         assert_eq!(remnants(&fine), Vec::<String>::new());
@@ -140,7 +140,7 @@ mod tests {
             ("book/en/src/index.md", "[For staff](staff/index.md)\n"),
             (
                 "book/en/src/hunts.md",
-                "| no leader | R02, K201 |\npatch -p1 < tests/mutants/wrong/x\n",
+                "| no leader | R02, K201 |\npatch -p1 < staff/mutants/wrong/x\n",
             ),
             ("README.md", "  raft/src/lib.rs:2: Part 3A\n"),
         ]));
@@ -149,7 +149,7 @@ mod tests {
             "raft/src/search.rs is a module that nothing names",
             "README.md:1 quotes a line that says something else: raft/src/lib.rs:2: Part 3A",
             "book/en/src/hunts.md:1 has the number of a wrong server: | no leader | R02, K201 |",
-            "book/en/src/hunts.md:2 leads to what only staff have: patch -p1 < tests/mutants/wrong/x",
+            "book/en/src/hunts.md:2 leads to what only staff have: patch -p1 < staff/mutants/wrong/x",
             "book/en/src/index.md:1 leads to what only staff have: [For staff](staff/index.md)",
             "raft/Cargo.toml:1 speaks of the solution: description = \"the reference solution\"",
         ];

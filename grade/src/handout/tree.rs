@@ -11,7 +11,7 @@ use crate::workspace::{self, Files};
 
 /// Files, and folders with all that is in them, that are handed out. What is not named here stays:
 /// a new file of the staff's is not handed out because somebody forgot about it.
-const HANDED_OUT: [&str; 30] = [
+const HANDED_OUT: [&str; 31] = [
     ".config/",
     ".gitignore",
     ".vscode/",
@@ -29,19 +29,20 @@ const HANDED_OUT: [&str; 30] = [
     "labgob/",
     "labrpc/",
     "labrt/",
-    "linearize/",
+    "harness/linearize/",
     "raft/Cargo.toml",
     "raftapi/",
     "rustfmt.toml",
     "tests/Cargo.toml",
-    "tests/record/",
-    "tests/tester/",
-    "tests/tests/filters.rs",
-    "tests/tests/lab.rs",
-    "tests/tests/lab/",
-    "timeline/Cargo.toml",
-    "timeline/page/",
-    "timeline/src/",
+    "harness/record/",
+    "harness/system/",
+    "harness/tester/",
+    "tests/filters.rs",
+    "tests/lab/main.rs",
+    "tests/lab/",
+    "harness/timeline/Cargo.toml",
+    "harness/timeline/page/",
+    "harness/timeline/src/",
 ];
 
 /// What else a grader needs that is not the staff's own workspace: hidden tests, and what passing is
@@ -49,7 +50,7 @@ const HANDED_OUT: [&str; 30] = [
 const OF_GRADING: [&str; 2] = [HIDDEN, "grade.toml"];
 
 /// The sources of hidden tests.
-pub(super) const HIDDEN: &str = "tests/tests/hidden/";
+pub(super) const HIDDEN: &str = "tests/hidden/";
 
 /// Exceptions: pages for staff; the tester's own tests, and the scenarios that the book's figures are drawn from, need a
 /// Raft that works.
@@ -57,18 +58,18 @@ const KEPT_BACK: [&str; 10] = [
     "book/en/src/staff/",
     "book/scenarios/",
     "book/zh/src/staff/",
-    "tests/tests/lab/child.rs",
-    "tests/tests/lab/recorder.rs",
-    "tests/tests/lab/search.rs",
-    "tests/tests/lab/tester.rs",
-    "tests/tests/lab/tester_filters.rs",
-    "tests/tests/lab/tester_kv.rs",
-    "tests/tests/lab/tester_search.rs",
+    "tests/lab/child.rs",
+    "tests/lab/recorder.rs",
+    "tests/lab/search.rs",
+    "tests/lab/tester.rs",
+    "tests/lab/tester_filters.rs",
+    "tests/lab/tester_kv.rs",
+    "tests/lab/tester_search.rs",
 ];
 
 /// The files in here take the place of those with the same path in the workspace: the skeleton, and
 /// the README and Makefile for students.
-const OVERLAY: &str = "handout/";
+const OVERLAY: &str = "staff/handout/";
 
 /// Who a tree is for. In neither is a solution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +194,7 @@ fn without_staff(path: &str, contents: Vec<u8>) -> Vec<u8> {
             .replace(": the reference solution, and what a student replaces", "")
             .into_bytes();
     }
-    let is_staffs = |line: &&str| line.contains("](staff/") || line.contains("< tests/mutants");
+    let is_staffs = |line: &&str| line.contains("](staff/") || line.contains("< staff/mutants");
     // The last column of this page's tables names wrong servers.
     let has_numbers = path.ends_with("debugging/symptoms.md");
     let narrow = |line: &str| match line.trim_end().trim_end_matches('|').rsplit_once('|') {
@@ -201,7 +202,9 @@ fn without_staff(path: &str, contents: Vec<u8>) -> Vec<u8> {
         _ => line.to_owned(),
     };
     let kept = text.split_inclusive('\n').filter(|line| !is_staffs(line));
-    kept.map(narrow).collect::<String>().into_bytes()
+    let kept = kept.map(narrow).collect::<String>();
+    // What a page quotes from the skeleton is in the student's own sources.
+    kept.replace(",from=staff/handout/", ",from=").into_bytes()
 }
 
 /// The workspace's manifest with those of its members that are there.
@@ -232,13 +235,13 @@ mod tests {
         Files::from([
             file("Cargo.toml", "[workspace]\nmembers = [\"raft\", \"bench\"]\n"),
             file("raft/Cargo.toml", ""),
-            file("bench/Cargo.toml", ""),
+            file("staff/bench/Cargo.toml", ""),
             file("raft/src/lib.rs", "solution"),
             file("raft/src/node.rs", "solution"),
-            file("handout/raft/src/lib.rs", "skeleton"),
-            file("tests/tests/lab.rs", LAB),
-            file("tests/tests/hidden/raft_3B.rs", "hidden"),
-            file("tests/mutants/wrong/R01.patch", "solution"),
+            file("staff/handout/raft/src/lib.rs", "skeleton"),
+            file("tests/lab/main.rs", LAB),
+            file("tests/hidden/raft_3B.rs", "hidden"),
+            file("staff/mutants/wrong/R01.patch", "solution"),
             file("grade.toml", "seeds = 3"),
         ])
     }
@@ -252,7 +255,7 @@ mod tests {
         let tree = hand_out(&staff(), Reader::Student).unwrap();
         assert_eq!(
             paths(&tree),
-            ["Cargo.toml", "raft/Cargo.toml", "raft/src/lib.rs", "tests/tests/lab.rs"]
+            ["Cargo.toml", "raft/Cargo.toml", "raft/src/lib.rs", "tests/lab/main.rs"]
         );
         assert_eq!(tree["raft/src/lib.rs"], b"skeleton");
         assert_eq!(tree["Cargo.toml"], b"[workspace]\nmembers = [\"raft\"]\n");
@@ -263,13 +266,13 @@ mod tests {
         let tree = hand_out(&staff(), Reader::Grader).unwrap();
         let students = hand_out(&staff(), Reader::Student).unwrap();
         let more = paths(&tree).into_iter().filter(|path| !students.contains_key(*path));
-        assert_eq!(more.collect::<Vec<_>>(), ["grade.toml", "tests/tests/hidden/raft_3B.rs"]);
+        assert_eq!(more.collect::<Vec<_>>(), ["grade.toml", "tests/hidden/raft_3B.rs"]);
         assert_eq!(tree["raft/src/lib.rs"], b"skeleton");
     }
 
     #[test]
     fn lines_for_others_are_left_out() {
-        let lab = |reader| hand_out(&staff(), reader).unwrap()["tests/tests/lab.rs"].clone();
+        let lab = |reader| hand_out(&staff(), reader).unwrap()["tests/lab/main.rs"].clone();
         assert_eq!(lab(Reader::Student), b"a\nc\n");
         assert_eq!(lab(Reader::Grader), b"a\nc\n// hidden: from here\nd\n// hidden: to here\n");
         for half in ["// staff: from here\n", "x\n# staff: to here\n"] {

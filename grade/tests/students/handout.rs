@@ -38,7 +38,7 @@ fn nothing_of_the_staffs_is_handed_out() {
         "ARCHITECTURE.md",
         "README.md",
         "Makefile",
-        "bench/src/lib.rs",
+        "staff/bench/src/lib.rs",
         "grade.toml",
         "grade/tests/attacks/a.rs",
         "kvraft/src/clerk.rs",
@@ -47,9 +47,9 @@ fn nothing_of_the_staffs_is_handed_out() {
         "raft/src/new_file.rs",
         "raft/src/node.rs",
         "raft/tests/cluster.rs",
-        "tests/mutants/wrong/R01-double-vote.patch",
-        "tests/tests/hidden/raft_3A.rs",
-        "tests/tests/lab/tester.rs",
+        "staff/mutants/wrong/R01-double-vote.patch",
+        "tests/hidden/raft_3A.rs",
+        "tests/lab/tester.rs",
         "somebody's notes",
     ];
     let staff = clone("nothing-of-the-staffs", |files| {
@@ -57,7 +57,7 @@ fn nothing_of_the_staffs_is_handed_out() {
             plant(files, path);
         }
         plant(files, "labrpc/src/lib.rs");
-        plant(files, "handout/raft/src/lib.rs");
+        plant(files, "staff/handout/raft/src/lib.rs");
     });
     let history = staff.join(".git/objects");
     fs::create_dir_all(&history).unwrap();

@@ -35,9 +35,9 @@ const POLICY: &str = "seeds = 2\n[tests.'raft_3B_hidden::known_to_nobody']\npoin
 /// The staff's workspace with a hidden test, as the README says how.
 fn staff_with_a_hidden_test(name: &str) -> PathBuf {
     clone(name, |files| {
-        files.insert("tests/tests/hidden/raft_3B.rs".to_owned(), SOURCE.into());
+        files.insert("tests/hidden/raft_3B.rs".to_owned(), SOURCE.into());
         files.insert("grade.toml".to_owned(), POLICY.into());
-        files.get_mut("tests/tests/lab.rs").unwrap().extend_from_slice(MODULE.as_bytes());
+        files.get_mut("tests/lab/main.rs").unwrap().extend_from_slice(MODULE.as_bytes());
     })
 }
 
@@ -59,7 +59,7 @@ fn a_hidden_test_is_for_graders_and_not_for_students() {
 
     let tree = staff.join("grader");
     let grader = handout::write(&handout::staff(&staff).unwrap(), Reader::Grader, &tree).unwrap();
-    let own = ["grade.toml", "tests/tests/hidden/raft_3B.rs", "tests/tests/lab.rs"];
+    let own = ["grade.toml", "tests/hidden/raft_3B.rs", "tests/lab/main.rs"];
     assert_eq!(telling(&grader), own);
     // All else is what students have; so the solution is not in it.
     let other = grader.iter().filter(|(path, text)| students.get(*path) != Some(*text));

@@ -9,7 +9,7 @@ use crate::common::{folder, graded, staff};
 use grade::grade::Grade;
 use grade::workspace::{self, Files, is_source_of};
 
-/// Patches of `tests/mutants/wrong`, and the one graded test that fails for each: ones that do not depend on
+/// Patches of `staff/mutants/wrong`, and the one graded test that fails for each: ones that do not depend on
 /// luck. (A vote that is not saved, R80, fails `persist_1` on half the seeds, and now and then `figure_8`.)
 const MISTAKES: [(&str, &str); 3] = [
     // What is started during a call is left out of the next, until a refusal: slow under load.
@@ -29,7 +29,7 @@ fn submission(place: &Path, patches: &[&str]) {
     let raft: Files = raft.filter(|(path, _)| is_source_of("raft", path)).collect();
     workspace::write(&raft, place).unwrap();
     for patch in patches {
-        let patch = staff().join(format!("tests/mutants/wrong/{patch}.patch"));
+        let patch = staff().join(format!("staff/mutants/wrong/{patch}.patch"));
         let mut git = Command::new("git");
         git.arg("apply").arg(patch).current_dir(place);
         // Below the target folder, it would take it for a part of the workspace's repository.

@@ -11,7 +11,7 @@
 use grade::workspace::{self, Files};
 
 /// Where they are, each under its name.
-pub(crate) const HOME: &str = "tests/mutants/designs/";
+pub(crate) const HOME: &str = "staff/mutants/designs/";
 
 /// The workspace `pristine` with the design's directories in place of its own.
 pub(crate) fn replaced(pristine: &Files, design: &str) -> Result<Files, String> {
@@ -41,7 +41,7 @@ mod tests {
             ("raft/src/log.rs", "old"),
             ("raft/Cargo.toml", "old"),
             ("kvraft/src/lib.rs", "old"),
-            ("tests/mutants/designs/b1/raft/src/lib.rs", "new"),
+            ("staff/mutants/designs/b1/raft/src/lib.rs", "new"),
         ]);
         let replaced = replaced(&pristine, "b1").unwrap();
         assert_eq!(replaced["raft/src/lib.rs"], b"new");
@@ -53,6 +53,6 @@ mod tests {
     #[test]
     fn an_unknown_design_is_named() {
         let error = replaced(&files(&[("raft/src/lib.rs", "old")]), "b9").unwrap_err();
-        assert_eq!(error, "there is no design b9: tests/mutants/designs/b9/ is empty");
+        assert_eq!(error, "there is no design b9: staff/mutants/designs/b9/ is empty");
     }
 }

@@ -10,7 +10,7 @@ cd "$root"
 cargo build --quiet -p timeline
 timeline() { "${CARGO_TARGET_DIR:-target}/debug/timeline" "$@"; }
 
-runs=timeline/browser/runs
+runs=harness/timeline/browser/runs
 for run in "$runs"/*.json; do timeline "$run" --html "$pages/$(basename "$run" .json).html"; done
 lab="${CARGO_TARGET_DIR:-target}/lab"
 rm -f "$lab"/recorder.* "$lab"/raft_3A.* "$lab"/raft_3D.snapshot_install_un_crash* "$lab"/kvraft_4B.snapshot_size*
@@ -26,8 +26,8 @@ timeline compare "$runs/figure-8.json" "$lab/raft_3C.figure_8-0x46b3647.html" --
 cp "$lab"/recorder.* "$lab"/raft_3A.* "$lab"/raft_3D.snapshot_install_un_crash* "$lab"/kvraft_4B.snapshot_size* "$pages"
 
 # Some 10,000 calls, and some 100,000.
-node timeline/browser/repeat.mjs "$runs/vote-lost-in-a-crash.json" 70 "$pages/long.json"
+node harness/timeline/browser/repeat.mjs "$runs/vote-lost-in-a-crash.json" 70 "$pages/long.json"
 timeline "$pages/long.json" --html "$pages/long.html"
-node timeline/browser/repeat.mjs "$runs/vote-lost-in-a-crash.json" 700 "$pages/longest.json"
+node harness/timeline/browser/repeat.mjs "$runs/vote-lost-in-a-crash.json" 700 "$pages/longest.json"
 timeline "$pages/longest.json" --html "$pages/longest.html"
 rm "$pages"/*.json

@@ -26,7 +26,7 @@ const CHANGES: [(&str, &str, &str); 3] = [
 ];
 
 fn main() {
-    let from = Path::new("../../../raft/src");
+    let from = Path::new("../../../../raft/src");
     let to = env::var("OUT_DIR").expect("cargo sets it");
     println!("cargo::rerun-if-changed={}", from.display());
     let mut done = 0;

@@ -159,7 +159,7 @@ mod tests {
         }
         let tester = (Verdict::Tester, "the tester panicked".to_owned());
         assert_eq!(report("main", std), tester);
-        assert_eq!(report("S1", "tests/tester/src/service.rs:1:1"), tester);
-        assert_eq!(report("C0", "tests/tests/lab/kvraft_4A.rs:1:1"), tester);
+        assert_eq!(report("S1", "harness/tester/src/service.rs:1:1"), tester);
+        assert_eq!(report("C0", "tests/lab/kvraft_4A.rs:1:1"), tester);
     }
 }

@@ -718,7 +718,7 @@ fn what_is_not_written_yet_is_reported_as_work_to_do() {
     let lines: Vec<&str> = report.lines().collect();
     assert_eq!(lines[0], "part 9Z is not written yet");
     assert_eq!(lines[1], "  expected   let pigs fly (Figure 99)");
-    assert!(lines[3].starts_with("  look at    tests/tests/lab/tester.rs:"), "{report}");
+    assert!(lines[3].starts_with("  look at    tests/lab/tester.rs:"), "{report}");
     let printed = [output.stdout, output.stderr].concat();
     assert!(!String::from_utf8_lossy(&printed).contains("panicked"), "{report}");
 }
@@ -751,7 +751,7 @@ fn a_lock_held_across_a_call_is_reported() {
     assert!(report.starts_with("a lock is held across a call\n"), "{report}");
     let printed = String::from_utf8_lossy(&output.stdout);
     let besides = printed.lines().find(|line| line.starts_with("  besides ")).unwrap();
-    assert_eq!(besides.matches("tests/tests/lab/tester.rs:").count(), 2, "{besides}");
+    assert_eq!(besides.matches("tests/lab/tester.rs:").count(), 2, "{besides}");
 }
 
 /// The command on a report's last line, given to a shell, shows the same failure at the same

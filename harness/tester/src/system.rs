@@ -14,12 +14,21 @@ use raftapi::{ApplyMsg, EntryId, LogIndex, NotLeader, Persister, RaftView, Term}
 #[derive(Debug, Clone, Copy)]
 pub struct System {
     /// Starts a Raft server: `Raft::new`.
-    pub raft: fn(Vec<ClientEnd>, usize, Arc<Persister>, Sender<ApplyMsg>) -> Arc<dyn RaftServer>,
+    pub raft: NewRaft,
     /// Starts a server of the key/value service: `KvServer::new`.
-    pub kv: fn(Vec<ClientEnd>, usize, Arc<Persister>, Option<usize>) -> Arc<dyn KvServer>,
+    pub kv: NewKvServer,
     /// Makes a clerk: `Clerk::new`.
-    pub clerk: fn(Vec<ClientEnd>) -> Box<dyn Clerk>,
+    pub clerk: NewClerk,
 }
+
+/// Peers, which of them it is, its disk, and where it sends what is committed.
+pub type NewRaft =
+    fn(Vec<ClientEnd>, usize, Arc<Persister>, Sender<ApplyMsg>) -> Arc<dyn RaftServer>;
+/// Peers, which of them it is, its disk, and a limit of its Raft state in bytes.
+pub type NewKvServer =
+    fn(Vec<ClientEnd>, usize, Arc<Persister>, Option<usize>) -> Arc<dyn KvServer>;
+/// Ends to servers, in any order.
+pub type NewClerk = fn(Vec<ClientEnd>) -> Box<dyn Clerk>;
 
 /// A Raft server. The methods are those of the lab's `Raft`.
 pub trait RaftServer: Send + Sync {

@@ -1,4 +1,4 @@
-//! Rafts that others wrote, behind the lab's interface: folders of `tests/others`.
+//! Rafts that others wrote, behind the lab's interface: folders of `staff/others`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use grade::workspace::{self, Files};
 use crate::sources::Sources;
 
 /// In which all of them are.
-const HOME: &str = "tests/others";
+const HOME: &str = "staff/others";
 
 /// What they share: it goes into the `src` of each.
 const COMMON: &str = "common";

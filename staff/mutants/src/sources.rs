@@ -21,24 +21,24 @@ const SKIPPED: [&str; 7] = ["target", ".git", ".ci", "browser", "wrong", "right"
 
 /// What no graded test depends on: their results stay good when these change.
 const ASIDE: [&str; 10] = [
-    "bench/",
+    "staff/bench/",
     "book/",
     "grade/",
-    "handout/",
-    "tests/mutants/",
-    "tests/tester/src/search/",
-    "tests/tests/filters",
-    "tests/tests/lab/child",
-    "tests/tests/lab/search",
-    "tests/tests/lab/tester",
+    "staff/handout/",
+    "staff/mutants/",
+    "harness/tester/src/search/",
+    "tests/filters",
+    "tests/lab/child",
+    "tests/lab/search",
+    "tests/lab/tester",
 ];
 
 /// The same, but for what torture came to.
-const TORTURE: [&str; 2] = ["tests/tester/src/torture/", "tests/tests/lab/torture"];
+const TORTURE: [&str; 2] = ["harness/tester/src/torture/", "tests/lab/torture"];
 
 /// What those of Lab 3 do not depend on.
 const LAB_4: [&str; 4] =
-    ["kvraft/", "linearize/", "tests/tester/src/kv", "tests/tests/lab/kvraft_"];
+    ["kvraft/", "harness/linearize/", "harness/tester/src/kv", "tests/lab/kvraft_"];
 
 impl Sources {
     pub(crate) fn read(root: &Path) -> Result<Sources, String> {
@@ -79,7 +79,8 @@ impl Sources {
     pub(crate) fn recording_key(&self, mutant: &Mutant) -> String {
         self.key_of(mutant, |path| {
             decides(path, mutant.lab)
-                && (path == "timeline/src/model.rs" || !path.starts_with("timeline/"))
+                && (path == "harness/timeline/src/model.rs"
+                    || !path.starts_with("harness/timeline/"))
         })
     }
 
@@ -179,7 +180,7 @@ mod tests {
     fn every_patch_is_one_of_what_there_is() -> Result<(), String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let sources = Sources::read(&root)?;
-        let mutants = Mutant::read_all(&root.join("tests/mutants"))?;
+        let mutants = Mutant::read_all(&root.join("staff/mutants"))?;
         assert!(mutants.len() > 200, "{} patches", mutants.len());
         let problems: Vec<String> = mutants
             .iter()
@@ -194,15 +195,15 @@ mod tests {
     fn lab_3_does_not_depend_on_the_service() {
         let both = |path| (decides(path, Lab::Raft), decides(path, Lab::Service));
         assert_eq!(both("raft/src/lib.rs"), (true, true));
-        assert_eq!(both("tests/tester/src/checker.rs"), (true, true));
+        assert_eq!(both("harness/tester/src/checker.rs"), (true, true));
         assert_eq!(both("kvraft/src/clerk.rs"), (false, true));
-        assert_eq!(both("tests/tests/lab/kvraft_4A.rs"), (false, true));
+        assert_eq!(both("tests/lab/kvraft_4A.rs"), (false, true));
         assert_eq!(both("raft/tests/unit.rs"), (false, false));
-        assert_eq!(both("tests/tests/lab/tester_kv.rs"), (false, false));
-        assert!(!is_built("tests/tester/src/torture/events.md"));
-        assert_eq!(both("tests/mutants/src/main.rs"), (false, false));
-        assert_eq!(both("tests/tester/src/torture/storm.rs"), (false, false));
-        assert_eq!(both("tests/tester/src/search/walk.rs"), (false, false));
+        assert_eq!(both("tests/lab/tester_kv.rs"), (false, false));
+        assert!(!is_built("harness/tester/src/torture/events.md"));
+        assert_eq!(both("staff/mutants/src/main.rs"), (false, false));
+        assert_eq!(both("harness/tester/src/torture/storm.rs"), (false, false));
+        assert_eq!(both("harness/tester/src/search/walk.rs"), (false, false));
         assert_eq!(both("book/scenarios/src/main.rs"), (false, false));
         assert_eq!(both("README.md"), (false, false));
     }

@@ -6,51 +6,36 @@
 #![allow(missing_docs, reason = "tests are found by their paths")]
 
 #[expect(non_snake_case, reason = "`cargo test 4A` selects by the part's own name")]
-#[path = "lab/kvraft_4A.rs"]
 mod kvraft_4A;
 #[expect(non_snake_case, reason = "as above")]
-#[path = "lab/kvraft_4B.rs"]
 mod kvraft_4B;
 #[expect(non_snake_case, reason = "as above")]
-#[path = "lab/raft_3A.rs"]
 mod raft_3A;
 #[expect(non_snake_case, reason = "as above")]
-#[path = "lab/raft_3B.rs"]
 mod raft_3B;
 #[expect(non_snake_case, reason = "as above")]
-#[path = "lab/raft_3C.rs"]
 mod raft_3C;
 #[expect(non_snake_case, reason = "as above")]
-#[path = "lab/raft_3D.rs"]
 mod raft_3D;
 /// Campaigns in which the seed chooses the environment as well: no points, unless `grade.toml` says so.
-#[path = "lab/torture.rs"]
 mod torture;
 /// Histories that random faults come to too seldom.
-#[path = "lab/torture_directed.rs"]
 mod torture_directed;
 // staff: from here
 
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
-#[path = "lab/child.rs"]
 mod child;
 /// Tests of the timeline's recorder.
 #[expect(clippy::unwrap_used, reason = "as above")]
-#[path = "lab/recorder.rs"]
 mod recorder;
 /// Systematic search over few forced choices.
-#[path = "lab/search.rs"]
 mod search;
 /// Tests of the tester itself.
 #[expect(clippy::unwrap_used, reason = "as above")]
-#[path = "lab/tester.rs"]
 mod tester;
 #[expect(clippy::unwrap_used, reason = "as above")]
-#[path = "lab/tester_filters.rs"]
 mod tester_filters;
 #[expect(clippy::unwrap_used, reason = "as above")]
-#[path = "lab/tester_kv.rs"]
 mod tester_kv;
-#[path = "lab/tester_search.rs"]
 mod tester_search;
 // staff: to here

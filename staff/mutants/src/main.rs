@@ -47,7 +47,7 @@
 //! | `accusations.rs` | records correct servers, and says what their timelines accuse them of |
 //! | `explained.rs` | the table of that: EXPLAINED.md |
 //!
-//! Not here: what a test checks. That is in `tests/src` and `tests/tests`.
+//! Not here: what a test checks. That is in `tests/lab` and `harness/tester`.
 
 mod accusations;
 mod campaign;
@@ -126,7 +126,7 @@ struct Options {
     #[arg(long, conflicts_with = "explain")]
     accusations: bool,
     /// Lay out the workspace with a Raft of others in the place of ours, in `target/others`: these of
-    /// `tests/others`, separated by commas, or all. Build and run nothing.
+    /// `staff/others`, separated by commas, or all. Build and run nothing.
     #[arg(long, num_args = 0.., value_delimiter = ',')]
     others: Option<Vec<String>>,
     /// Compare with MATRIX.csv in place of writing it: is a wrong server found later than it was?
@@ -166,7 +166,7 @@ fn run(options: &Options) -> Result<bool, String> {
     if let Some(others) = &options.others {
         return lay_out(&options.root, others);
     }
-    let home = options.root.join("tests/mutants");
+    let home = options.root.join("staff/mutants");
     if let Some(package) = &options.second_opinion {
         return second_opinion(options, package);
     }
@@ -235,7 +235,7 @@ fn second_opinion(options: &Options, package: &str) -> Result<bool, String> {
     let outcomes = campaign.run(&chosen, opinion::line)?;
     let rows: Vec<(&Mutant, &Outcome)> =
         outcomes.iter().map(|(change, outcome)| (*change, outcome)).collect();
-    let (text, good) = opinion::sums(&rows, &options.root.join("tests/mutants"));
+    let (text, good) = opinion::sums(&rows, &options.root.join("staff/mutants"));
     table::say(&format!("\n{text}"));
     Ok(good)
 }
@@ -348,7 +348,7 @@ fn explain_all(
     let sums = explained::sums(&rows);
     table::say(&format!("\n{sums}"));
     if options.only.is_empty() {
-        let file = options.root.join("tests/mutants/EXPLAINED.md");
+        let file = options.root.join("staff/mutants/EXPLAINED.md");
         write(&file, &explained::markdown(&rows))?;
     }
     let right = rows.iter().filter(|row| explained::is_right(&row.with));
