@@ -2,7 +2,7 @@
 # Makes the pages that the browser tests open, in the folder given: of recorded failures, of runs that
 # pass now, of a test that fails on purpose, of two runs side by side, and of long ones.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/../.." && pwd)
+root=$(cd "$(dirname "$0")/../../.." && pwd)
 mkdir -p "$1"
 pages=$(cd "$1" && pwd)
 rm -f "$pages"/*.html
