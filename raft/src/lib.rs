@@ -52,6 +52,7 @@
 //! | `state.rs` | the server's state, every change of term or role | 5.1, Figure 4 |
 //! | `election.rs` | timeouts and votes | 5.2, 5.4.1 |
 //! | `replication.rs` | appends, backing up, the commit rule | 5.3, 5.4.2, Figure 8 |
+//! | `progress.rs` | what each follower has, what is sent to it when | 5.3 |
 //! | `snapshot.rs` | compaction, InstallSnapshot | 7 |
 //! | `persist.rs` | what survives a crash | Figure 2 |
 //! | `node.rs` | threads, timers, calls: the only file that locks or blocks | |
@@ -65,6 +66,7 @@ mod log;
 mod message;
 mod node;
 mod persist;
+mod progress;
 mod replication;
 mod snapshot;
 mod state;

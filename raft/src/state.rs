@@ -20,7 +20,7 @@ use tracing::debug;
 
 #[cfg(doc)]
 use crate::message::Call;
-use crate::{log::Log, persist::Disk, replication::Progress};
+use crate::{log::Log, persist::Disk, progress::Progress};
 
 /// A time on this server's clock, counted from its start.
 pub(crate) type Time = Duration;

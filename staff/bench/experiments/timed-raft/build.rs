@@ -14,12 +14,12 @@ const CHANGES: [(&str, &str, &str); 3] = [
         "random_range(crate::timing::election_timeout())",
     ),
     (
-        "replication.rs",
+        "progress.rs",
         "self.due = now + HEARTBEAT_INTERVAL;",
         "self.due = now + crate::timing::heartbeat_interval();",
     ),
     (
-        "replication.rs",
+        "progress.rs",
         "(args.last_index(), now + HEARTBEAT_INTERVAL)",
         "(args.last_index(), now + crate::timing::heartbeat_interval())",
     ),
