@@ -68,8 +68,8 @@ impl State {
     }
 
     fn request_votes(&self, voters: &[ServerId]) -> Vec<Call> {
-        let last = self.log.last_id();
-        let args = RequestVoteArgs { term: self.term, candidate: self.me, last };
+        let last_log = self.log.last_id();
+        let args = RequestVoteArgs { term: self.current_term, candidate_id: self.me, last_log };
         let call = |&to: &ServerId| Call { to, request: Request::Vote(args.clone()) };
         voters.iter().map(call).collect()
     }
@@ -77,7 +77,7 @@ impl State {
     /// The network lost a RequestVote or its reply. It is repeated soon (§5.1): where every vote
     /// counts, an election that is given up for one lost message takes long to win.
     pub(crate) fn on_vote_lost(&mut self, to: ServerId, asked: Term, now: Time) {
-        if asked != self.term {
+        if asked != self.current_term {
             return;
         }
         let Role::Candidate { lost, ask_again, .. } = &mut self.role else { return };
@@ -102,18 +102,18 @@ impl State {
         now: Time,
     ) -> RequestVoteReply {
         self.adopt_newer_term(args.term, now);
-        let granted = args.term == self.term // 1
-            && self.voted_for.is_none_or(|candidate| candidate == args.candidate) // 2
-            && args.last >= self.log.last_id(); // 2, "at least as up-to-date" (§5.4.1)
-        if granted {
-            self.voted_for = Some(args.candidate);
+        let vote_granted = args.term == self.current_term // 1
+            && self.voted_for.is_none_or(|candidate| candidate == args.candidate_id) // 2
+            && args.last_log >= self.log.last_id(); // 2, "at least as up-to-date" (§5.4.1)
+        if vote_granted {
+            self.voted_for = Some(args.candidate_id);
             self.reset_election_timer(now);
         }
         // Saved before the reply leaves: a vote forgotten in a crash could be cast twice (§5.2).
         self.persist();
-        let answer = if granted { "grants" } else { "refuses" };
-        debug!(target: "vote", "{answer} {} {}", args.candidate, args.term);
-        RequestVoteReply { term: self.term, granted }
+        let answer = if vote_granted { "grants" } else { "refuses" };
+        debug!(target: "vote", "{answer} {} {}", args.candidate_id, args.term);
+        RequestVoteReply { term: self.current_term, vote_granted }
     }
 
     /// Counts a vote that was asked for in term `asked`; on a majority, becomes leader (§5.2).
@@ -128,7 +128,7 @@ impl State {
             self.persist();
             return Vec::new();
         }
-        if asked != self.term || !reply.granted {
+        if asked != self.current_term || !reply.vote_granted {
             return Vec::new(); // a vote of an old election counts for nothing now
         }
         let majority = self.majority();

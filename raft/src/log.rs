@@ -1,6 +1,6 @@
 //! The log (§5.3, §5.4.1): what it contains, how two logs are compared, how entries come and go.
 //!
-//! Entries up to [`Log::base`] are in the snapshot and only their last id is left (§7). All of
+//! Entries up to [`Log::last_included`] are in the snapshot and only their last id is left (§7). All of
 //! them are committed, and so the same on every server. Who may append what, and when anything is
 //! saved, is decided elsewhere.
 
@@ -20,30 +20,34 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Log {
     /// Last entry that the snapshot includes; `T0:i0` while there is no snapshot.
-    base: EntryId,
-    /// The first of these has index `base.index + 1`.
+    last_included: EntryId,
+    /// The first of these has index `last_included.index + 1`.
     entries: Vec<Entry>,
 }
 
 impl Log {
-    /// What is left of a log after a snapshot at `base`: nothing at first, with the default.
-    pub(crate) fn after(base: EntryId, entries: Vec<Entry>) -> Log {
-        Log { base, entries }
+    /// What is left of a log after a snapshot up to `last_included`: nothing at first, with the default.
+    pub(crate) fn after(last_included: EntryId, entries: Vec<Entry>) -> Log {
+        Log { last_included, entries }
     }
 
-    pub(crate) fn base(&self) -> EntryId {
-        self.base
+    pub(crate) fn last_included(&self) -> EntryId {
+        self.last_included
     }
 
     /// The newest entry: what §5.4.1 compares.
     pub(crate) fn last_id(&self) -> EntryId {
-        let term = self.entries.last().map_or(self.base.term, |entry| entry.term);
-        EntryId { term, index: LogIndex(self.base.index.0 + self.entries.len() as u64) }
+        let term = self.entries.last().map_or(self.last_included.term, |entry| entry.term);
+        EntryId { term, index: LogIndex(self.last_included.index.0 + self.entries.len() as u64) }
     }
 
-    /// The term at `index`; `None` below the base, where it is forgotten, and beyond the end.
+    /// The term at `index`; `None` below the last included entry, where it is forgotten, and beyond the end.
     pub(crate) fn term_at(&self, index: LogIndex) -> Option<Term> {
-        if index == self.base.index { Some(self.base.term) } else { Some(self.get(index)?.term) }
+        if index == self.last_included.index {
+            Some(self.last_included.term)
+        } else {
+            Some(self.get(index)?.term)
+        }
     }
 
     /// The id of the entry at `index`, where [`Log::term_at`] knows its term.
@@ -53,15 +57,15 @@ impl Log {
 
     /// The consistency check of §5.3: does this log hold that entry?
     ///
-    /// Asked about an entry below the base by a leader of the current term, the answer is yes:
+    /// Asked about an entry that the snapshot includes by a leader of the current term, the answer is yes:
     /// what is in a snapshot is committed, and such a leader has all of it (Leader Completeness).
     pub(crate) fn contains(&self, id: EntryId) -> bool {
-        id.index < self.base.index || self.term_at(id.index) == Some(id.term)
+        id.index < self.last_included.index || self.term_at(id.index) == Some(id.term)
     }
 
-    /// All entries from `first` on, which lies after the base.
+    /// All entries from `first` on, which lies after the snapshot.
     pub(crate) fn entries_from(&self, first: LogIndex) -> &[Entry] {
-        let offset = self.offset(first).expect("entries up to the base are in the snapshot");
+        let offset = self.offset(first).expect("the snapshot includes it");
         self.entries.get(offset..).unwrap_or(&[])
     }
 
@@ -71,11 +75,11 @@ impl Log {
     /// This finds where two logs part. An entry that both hold, at or below `limit`, is never
     /// above the answer: for terms do not fall along a log.
     pub(crate) fn newest_within(&self, limit: EntryId) -> Option<EntryId> {
-        let known = limit.index.0.checked_sub(self.base.index.0)?;
+        let known = limit.index.0.checked_sub(self.last_included.index.0)?;
         let known =
             usize::try_from(known).map_or(self.entries.len(), |n| n.min(self.entries.len()));
         let within = self.entries[..known].partition_point(|entry| entry.term <= limit.term);
-        self.id_at(LogIndex(self.base.index.0 + within as u64))
+        self.id_at(LogIndex(self.last_included.index.0 + within as u64))
     }
 
     /// Adds a command of the leader's own.
@@ -118,25 +122,25 @@ impl Log {
     /// Forgets the entries up to `id`, which a snapshot now includes. What follows stays if it
     /// follows that entry, and goes if it follows another one (Figure 13, rules 6 and 7).
     pub(crate) fn compact_to(&mut self, id: EntryId) {
-        debug_assert!(id.index > self.base.index, "the base only moves up");
+        debug_assert!(id.index > self.last_included.index, "a snapshot only moves up");
         if self.term_at(id.index) == Some(id.term) {
             let kept = self.entries_from(id.index.next()).len();
             self.entries.drain(..self.entries.len() - kept);
         } else {
             self.entries.clear();
         }
-        self.base = id;
+        self.last_included = id;
     }
 
-    /// The entry at `index`, if it is after the base and not beyond the end.
+    /// The entry at `index`, if it is after the snapshot and not beyond the end.
     fn get(&self, index: LogIndex) -> Option<&Entry> {
         self.entries.get(self.offset(index)?)
     }
 
-    /// Position of `index` in `entries`; `None` up to the base.
+    /// Position of `index` in `entries`; `None` if the snapshot includes it.
     fn offset(&self, index: LogIndex) -> Option<usize> {
-        let after_base = index.0.checked_sub(self.base.index.0 + 1)?;
-        Some(usize::try_from(after_base).unwrap_or(usize::MAX))
+        let after_snapshot = index.0.checked_sub(self.last_included.index.0 + 1)?;
+        Some(usize::try_from(after_snapshot).unwrap_or(usize::MAX))
     }
 }
 

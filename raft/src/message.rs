@@ -15,16 +15,16 @@ use crate::log::Entry;
 pub(crate) struct RequestVoteArgs {
     /// The candidate's term.
     pub(crate) term: Term,
-    pub(crate) candidate: ServerId,
+    pub(crate) candidate_id: ServerId,
     /// The candidate's last log entry (§5.4.1).
-    pub(crate) last: EntryId,
+    pub(crate) last_log: EntryId,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RequestVoteReply {
     /// The voter's term, for the candidate to update itself.
     pub(crate) term: Term,
-    pub(crate) granted: bool,
+    pub(crate) vote_granted: bool,
 }
 
 /// Invoked by the leader to replicate entries (§5.3); without entries, a heartbeat (§5.2).
@@ -32,9 +32,9 @@ pub(crate) struct RequestVoteReply {
 pub(crate) struct AppendEntriesArgs {
     /// The leader's term.
     pub(crate) term: Term,
-    pub(crate) leader: ServerId,
+    pub(crate) leader_id: ServerId,
     /// The entry before the new ones.
-    pub(crate) prev: EntryId,
+    pub(crate) prev_log: EntryId,
     pub(crate) entries: Vec<Entry>,
     /// The leader's commit index.
     pub(crate) leader_commit: LogIndex,
@@ -43,12 +43,12 @@ pub(crate) struct AppendEntriesArgs {
 impl AppendEntriesArgs {
     /// Index of the last entry that the follower shares with the leader if it accepts.
     pub(crate) fn last_index(&self) -> LogIndex {
-        LogIndex(self.prev.index.0 + self.entries.len() as u64)
+        LogIndex(self.prev_log.index.0 + self.entries.len() as u64)
     }
 
     /// Index of the first entry that it carries; `None` for a bare heartbeat.
     pub(crate) fn load(&self) -> Option<LogIndex> {
-        if self.entries.is_empty() { None } else { Some(self.prev.index.next()) }
+        if self.entries.is_empty() { None } else { Some(self.prev_log.index.next()) }
     }
 }
 
@@ -83,7 +83,7 @@ pub(crate) enum AppendOutcome {
 pub(crate) struct InstallSnapshotArgs {
     /// The leader's term.
     pub(crate) term: Term,
-    pub(crate) leader: ServerId,
+    pub(crate) leader_id: ServerId,
     /// The last entry that the snapshot replaces.
     pub(crate) last_included: EntryId,
     /// The bytes that the leader's service gave.

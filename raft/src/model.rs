@@ -210,12 +210,12 @@ impl Model {
         server.state.reset_election_timer(self.now);
         server.incarnation += 1;
         // Its service begins with its snapshot, or with nothing.
-        server.applied = server.state.log.base().index;
+        server.applied = server.state.log.last_included().index;
     }
 
     fn compact(&mut self, server: usize) {
         let server = &mut self.servers[server];
-        let base = server.state.log.base().index;
+        let base = server.state.log.last_included().index;
         if server.applied > base {
             let index = LogIndex(self.rng.random_range(base.0 + 1..=server.applied.0));
             server.state.take_snapshot(index, index.to_string().into_bytes());
@@ -229,7 +229,7 @@ impl Model {
                 ApplyMsg::Command { index, term, command } => {
                     assert_eq!(index, server.applied.next(), "applied in order, each once");
                     server.applied = index;
-                    self.checks.commit(index, term, &command, server.state.term);
+                    self.checks.commit(index, term, &command, server.state.current_term);
                 }
                 ApplyMsg::Snapshot { index, data, .. } => {
                     assert!(index > server.applied, "applied goes back to a snapshot at {index}");
@@ -262,9 +262,12 @@ impl Model {
     fn check_all(&mut self) {
         for server in &mut self.servers {
             let state = &server.state;
-            assert!(state.term >= server.term, "the term of {} went back", state.me);
-            server.term = state.term;
-            assert!(state.applied <= state.commit && state.commit <= state.log.last_id().index);
+            assert!(state.current_term >= server.term, "the term of {} went back", state.me);
+            server.term = state.current_term;
+            assert!(
+                state.last_applied <= state.commit_index
+                    && state.commit_index <= state.log.last_id().index
+            );
             self.checks.log_matching(state);
             if state.is_leader() {
                 self.checks.leader(state);
@@ -288,7 +291,7 @@ impl Checks {
 
     /// Log Matching: equal ids, equal entries and equal prefixes.
     fn log_matching(&mut self, state: &State) {
-        let mut prev = state.log.base();
+        let mut prev = state.log.last_included();
         for entry in state.log.entries_from(prev.index.next()) {
             let id = EntryId { term: entry.term, index: prev.index.next() };
             assert!(id.term >= prev.term, "terms fall along the log of {}", state.me);
@@ -301,12 +304,12 @@ impl Checks {
     /// Election Safety: a term has one leader. Leader Completeness: it has what was committed in
     /// earlier terms.
     fn leader(&mut self, state: &State) {
-        let leader = *self.leaders.entry(state.term).or_insert(state.me);
-        assert_eq!(leader, state.me, "two leaders in {}", state.term);
+        let leader = *self.leaders.entry(state.current_term).or_insert(state.me);
+        assert_eq!(leader, state.me, "two leaders in {}", state.current_term);
         for (&index, &(term, _, known_in)) in &self.committed {
-            if known_in < state.term && index >= state.log.base().index {
+            if known_in < state.current_term && index >= state.log.last_included().index {
                 let own = state.log.term_at(index);
-                assert_eq!(own, Some(term), "the leader of {} lacks {index}", state.term);
+                assert_eq!(own, Some(term), "the leader of {} lacks {index}", state.current_term);
             }
         }
     }

@@ -130,7 +130,7 @@ impl Raft {
     /// may believe so for long, in a term that others have left.
     pub fn get_state(&self) -> (Term, bool) {
         let inner = self.shared.inner.lock();
-        (inner.state.term, inner.state.is_leader())
+        (inner.state.current_term, inner.state.is_leader())
     }
 
     /// Tells that the service's state up to `index` is in `snapshot`, any bytes: the log up to

@@ -61,7 +61,7 @@ impl Disk {
     /// Saves what changed since the last save, if anything did, and says whether it wrote.
     /// The stored snapshot stays.
     pub(crate) fn save(&mut self, term: Term, voted_for: Option<ServerId>, log: &Log) -> bool {
-        let header = Header { term, voted_for, base: log.base(), last: log.last_id() };
+        let header = Header { term, voted_for, base: log.last_included(), last: log.last_id() };
         if header == self.written {
             return false;
         }
@@ -78,7 +78,7 @@ impl Disk {
         log: &Log,
         snapshot: Vec<u8>,
     ) {
-        let header = Header { term, voted_for, base: log.base(), last: log.last_id() };
+        let header = Header { term, voted_for, base: log.last_included(), last: log.last_id() };
         self.write(header, log, SnapshotWrite::Replace(snapshot));
     }
 
@@ -126,7 +126,7 @@ struct EncodedEntries {
 impl EncodedEntries {
     /// Becomes the encoding of `log`, keeping what is the same.
     fn follow(&mut self, log: &Log) {
-        self.drop_up_to(log.base().index);
+        self.drop_up_to(log.last_included().index);
         self.drop_unless_in(log);
         for entry in log.entries_from(self.last().next()) {
             let encoded = labgob::to_bytes(entry);

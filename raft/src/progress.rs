@@ -46,11 +46,11 @@ pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Progress {
     /// Highest index known to be stored there; 0 while nothing is known. Never decreases.
     pub(crate) match_index: LogIndex,
-    /// Index of the next entry to send; up to the log's base, a snapshot is sent instead. Falls
+    /// Index of the next entry to send; if the snapshot includes it, that is sent instead. Falls
     /// when the follower refuses an append.
     pub(crate) next_index: LogIndex,
     /// The latest load, until it is answered or lost.
-    pub(crate) on_the_way: Option<Load>,
+    pub(crate) in_flight: Option<Load>,
     /// When the follower must be sent something, at the latest.
     pub(crate) due: Time,
     /// When it last answered; at first, when this leader was elected.
@@ -77,7 +77,7 @@ impl Progress {
         Progress {
             match_index: LogIndex(0),
             next_index,
-            on_the_way: None,
+            in_flight: None,
             due: now,
             heard: now,
             commit_told: LogIndex(0),
@@ -91,22 +91,22 @@ impl Progress {
     /// Whether it may be sent entries or a snapshot now, and not only a heartbeat.
     fn may_be_loaded(&self, now: Time) -> bool {
         let is_lost = |load: &Load| load.lost_at <= now + TOGETHER;
-        !self.is_silent(now) && self.on_the_way.as_ref().is_none_or(is_lost)
+        !self.is_silent(now) && self.in_flight.as_ref().is_none_or(is_lost)
     }
 
     /// A call is made, with this load or none.
     fn sent(&mut self, load: Option<Load>, now: Time) {
         self.due = now + HEARTBEAT_INTERVAL;
         if load.is_some() {
-            self.on_the_way = load;
+            self.in_flight = load;
         }
     }
 
     /// The call that carried this load has ended. Nothing changes if the call was a bare heartbeat
     /// (`None`), or if its load was given up and another one is on the way.
     pub(crate) fn call_ended(&mut self, load: Option<LogIndex>) {
-        if self.on_the_way.as_ref().is_some_and(|latest| load == Some(latest.start)) {
-            self.on_the_way = None;
+        if self.in_flight.as_ref().is_some_and(|latest| load == Some(latest.start)) {
+            self.in_flight = None;
         }
     }
 
@@ -115,8 +115,8 @@ impl Progress {
     pub(crate) fn stored(&mut self, index: LogIndex) {
         self.match_index = self.match_index.max(index);
         self.next_index = self.next_index.max(self.match_index.next());
-        if self.on_the_way.as_ref().is_some_and(|load| load.end <= self.match_index) {
-            self.on_the_way = None;
+        if self.in_flight.as_ref().is_some_and(|load| load.end <= self.match_index) {
+            self.in_flight = None;
         }
     }
 }
@@ -162,7 +162,7 @@ impl State {
 
     /// The request that serves this follower best now: what it lacks, or a bare heartbeat.
     fn next_request(&mut self, to: ServerId, now: Time) -> Request {
-        let base = self.log.base();
+        let base = self.log.last_included();
         let Role::Leader { followers } = &mut self.role else {
             unreachable!("only a leader makes requests to its followers")
         };
@@ -175,22 +175,22 @@ impl State {
             return Request::Install(self.install_snapshot_args());
         }
         // While a snapshot is under way, the entry to compare is the one that it ends with.
-        let prev = self.log.id_at(follower.next_index.prev()).unwrap_or(base);
-        let first = prev.index.next();
+        let prev_log = self.log.id_at(follower.next_index.prev()).unwrap_or(base);
+        let first = prev_log.index.next();
         let entries = if load { self.log.entries_from(first).to_vec() } else { Vec::new() };
         if !entries.is_empty() {
             debug!(target: "log", "sends {first}..={} to {to}", self.log.last_id().index);
         }
         let args = AppendEntriesArgs {
-            term: self.term,
-            leader: self.me,
-            prev,
+            term: self.current_term,
+            leader_id: self.me,
+            prev_log,
             entries,
-            leader_commit: self.commit,
+            leader_commit: self.commit_index,
         };
         let (end, lost_at) = (args.last_index(), now + HEARTBEAT_INTERVAL);
         follower.sent(args.load().map(|start| Load { start, end, lost_at }), now);
-        follower.commit_told = follower.commit_told.max(self.commit.min(args.last_index()));
+        follower.commit_told = follower.commit_told.max(self.commit_index.min(args.last_index()));
         Request::Append(args)
     }
 
@@ -202,7 +202,7 @@ impl State {
             Request::Append(args) => (args.term, args.load()),
             Request::Install(args) => (args.term, Some(args.last_included.index)),
         };
-        if term != self.term {
+        if term != self.current_term {
             return;
         }
         let Role::Leader { followers } = &mut self.role else { return };
@@ -215,7 +215,7 @@ impl State {
 
     /// Sees to it that followers hear soon of the entries they store and may now apply.
     pub(crate) fn schedule_commit_notices(&mut self, now: Time) {
-        let commit = self.commit;
+        let commit = self.commit_index;
         let Role::Leader { followers } = &mut self.role else { return };
         for follower in followers.values_mut() {
             let could_apply = commit.min(follower.match_index);

@@ -20,7 +20,7 @@ impl State {
         if !self.is_leader() {
             return Err(NotLeader { leader: self.leader() });
         }
-        let id = self.log.append(Entry { term: self.term, command });
+        let id = self.log.append(Entry { term: self.current_term, command });
         debug!(target: "log", "starts {id}");
         Ok(id)
     }
@@ -31,21 +31,21 @@ impl State {
         args: AppendEntriesArgs,
         now: Time,
     ) -> AppendEntriesReply {
-        if args.term < self.term {
-            return AppendEntriesReply { term: self.term, outcome: AppendOutcome::Stale }; // 1
+        if args.term < self.current_term {
+            return AppendEntriesReply { term: self.current_term, outcome: AppendOutcome::Stale }; // 1
         }
-        self.follow(args.leader, args.term, now);
-        let outcome = if self.log.contains(args.prev) {
+        self.follow(args.leader_id, args.term, now);
+        let outcome = if self.log.contains(args.prev_log) {
             let last_new = args.last_index();
-            self.take_in(args.prev, args.entries); // 3, 4
+            self.take_in(args.prev_log, args.entries); // 3, 4
             self.commit_up_to(args.leader_commit.min(last_new)); // 5
             AppendOutcome::Accepted
         } else {
-            AppendOutcome::Refused { newest: self.newest_shared(args.prev) } // 2
+            AppendOutcome::Refused { newest: self.newest_shared(args.prev_log) } // 2
         };
         // Saved before the reply leaves: the leader counts this copy (§5.3).
         self.persist();
-        AppendEntriesReply { term: self.term, outcome }
+        AppendEntriesReply { term: self.current_term, outcome }
     }
 
     /// Rules 3 and 4: deletes what contradicts the leader's `entries` after `prev`, and adds what
@@ -53,7 +53,7 @@ impl State {
     /// beyond its end acknowledged since.
     fn take_in(&mut self, prev: EntryId, entries: Vec<Entry>) {
         if let Some(conflict) = self.log.conflict(prev, &entries) {
-            let commit = self.commit;
+            let commit = self.commit_index;
             assert!(conflict > commit, "the leader contradicts {conflict}; {commit} is committed");
             debug!(target: "log", "drops {conflict}..={}", self.log.last_id().index);
             self.log.truncate_from(conflict);
@@ -65,7 +65,10 @@ impl State {
 
     /// For a refusal: the newest entry that both logs could hold, this one lacking `prev` (§5.3).
     fn newest_shared(&self, prev: EntryId) -> EntryId {
-        let newest = self.log.newest_within(prev).expect("prev is above the base, or it matches");
+        let newest = self
+            .log
+            .newest_within(prev)
+            .expect("the snapshot does not include prev, or it would match");
         debug!(target: "log", "lacks {prev}, may share {newest}");
         newest
     }
@@ -84,7 +87,7 @@ impl State {
         match reply.outcome {
             AppendOutcome::Accepted => self.note_stored(from, asked.last_index(), now),
             AppendOutcome::Refused { newest } => {
-                if !self.back_up(from, asked.prev, newest) {
+                if !self.back_up(from, asked.prev_log, newest) {
                     return Vec::new(); // old news; what it asks for was sent meanwhile
                 }
             }
@@ -107,7 +110,7 @@ impl State {
             self.persist();
             return false;
         }
-        if asked != self.term {
+        if asked != self.current_term {
             return false;
         }
         // Whoever asked in this term as its leader leads it still: a term has one leader, and
@@ -139,11 +142,11 @@ impl State {
             return false;
         }
         // Of the entries that both could hold, the newest one here. If it is in the snapshot
-        // already, this leads below the base, and the snapshot will be sent.
+        // already, this leads into the snapshot, and the snapshot will be sent.
         let shared = self.log.newest_within(newest).map_or(newest.index, |id| id.index);
         let lowest = follower.match_index.next();
         follower.next_index = shared.next().clamp(lowest, prev.index);
-        follower.on_the_way = None; // it was built on `prev`, too, and will be refused as well
+        follower.in_flight = None; // it was built on `prev`, too, and will be refused as well
         debug!(target: "log", "backs up to {} for {from}", follower.next_index);
         true
     }
@@ -159,15 +162,15 @@ impl State {
             followers.values().map(|follower| follower.match_index).chain([own]).collect();
         stored.sort_unstable();
         let on_majority = stored[stored.len() - self.majority()];
-        if self.log.term_at(on_majority) == Some(self.term) {
+        if self.log.term_at(on_majority) == Some(self.current_term) {
             self.commit_up_to(on_majority);
         }
     }
 
     /// Raises the commit index; it never goes back.
     fn commit_up_to(&mut self, index: LogIndex) {
-        if index > self.commit {
-            self.commit = index;
+        if index > self.commit_index {
+            self.commit_index = index;
             debug!(target: "commit", "{index}");
         }
     }

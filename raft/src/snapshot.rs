@@ -21,17 +21,17 @@ pub(crate) const SNAPSHOT_RESEND_AFTER: Duration = Duration::from_millis(500);
 impl State {
     /// The service has put all up to `index` into `data`: forgets these entries (§7).
     ///
-    /// Does nothing at or below the base: then a newer snapshot, perhaps one from the leader that
+    /// Does nothing at or below the last included entry: then a newer snapshot, perhaps one from the leader that
     /// the service has yet to receive, has made this one useless.
     ///
     /// # Panics
     ///
     /// If `index` was not handed out yet: nobody can have a state that includes it.
     pub(crate) fn take_snapshot(&mut self, index: LogIndex, data: Vec<u8>) {
-        if index <= self.log.base().index {
+        if index <= self.log.last_included().index {
             return;
         }
-        let applied = self.applied;
+        let applied = self.last_applied;
         assert!(index <= applied, "snapshot of {index}, but only {applied} was delivered");
         let id = self.log.id_at(index).expect("what was delivered is in the log or the snapshot");
         debug!(target: "snap", "compacts to {id}");
@@ -41,9 +41,9 @@ impl State {
     /// What a follower gets that needs entries which are here no more.
     pub(crate) fn install_snapshot_args(&self) -> InstallSnapshotArgs {
         InstallSnapshotArgs {
-            term: self.term,
-            leader: self.me,
-            last_included: self.log.base(),
+            term: self.current_term,
+            leader_id: self.me,
+            last_included: self.log.last_included(),
             data: self.snapshot.clone(),
         }
     }
@@ -55,20 +55,20 @@ impl State {
         args: &InstallSnapshotArgs,
         now: Time,
     ) -> InstallSnapshotReply {
-        if args.term < self.term {
-            return InstallSnapshotReply { term: self.term }; // 1
+        if args.term < self.current_term {
+            return InstallSnapshotReply { term: self.current_term }; // 1
         }
-        self.follow(args.leader, args.term, now);
+        self.follow(args.leader_id, args.term, now);
         // An old one, late: all it has is known here to be committed, and the service must not be
         // taken back.
-        if args.last_included.index > self.commit {
+        if args.last_included.index > self.commit_index {
             debug!(target: "snap", "installs {}", args.last_included);
-            self.commit = args.last_included.index;
+            self.commit_index = args.last_included.index;
             self.snapshot_undelivered = true; // 8
             self.adopt_snapshot(args.last_included, args.data.to_vec()); // 5, 6, 7
         }
         self.persist(); // a new term, if nothing else
-        InstallSnapshotReply { term: self.term }
+        InstallSnapshotReply { term: self.current_term }
     }
 
     /// Handles the reply to `asked`, of which only what it was asked about is of interest: the
@@ -92,7 +92,7 @@ impl State {
     fn adopt_snapshot(&mut self, id: EntryId, data: Vec<u8>) {
         self.log.compact_to(id);
         self.snapshot = Bytes::from(data.as_slice());
-        self.disk.save_with_snapshot(self.term, self.voted_for, &self.log, data);
+        self.disk.save_with_snapshot(self.current_term, self.voted_for, &self.log, data);
     }
 }
 

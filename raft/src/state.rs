@@ -44,20 +44,20 @@ pub(crate) struct State {
     pub(crate) others: Vec<ServerId>,
 
     /// Latest term seen. Only grows. Persistent.
-    pub(crate) term: Term,
+    pub(crate) current_term: Term,
     /// Who got this server's vote in `term`. Persistent.
     pub(crate) voted_for: Option<ServerId>,
     /// Persistent.
     pub(crate) log: Log,
-    /// The service's state at `log.base()`; empty while there is none. Persistent.
+    /// The service's state at `log.last_included()`; empty while there is none. Persistent.
     pub(crate) snapshot: Bytes,
     pub(crate) disk: Disk,
 
     pub(crate) role: Role,
     /// Highest index known to be committed. Only grows.
-    pub(crate) commit: LogIndex,
+    pub(crate) commit_index: LogIndex,
     /// Highest index handed out by [`State::take_deliveries`]. Only grows, up to `commit`.
-    pub(crate) applied: LogIndex,
+    pub(crate) last_applied: LogIndex,
     /// The snapshot came from the leader and must reach the service before any command.
     pub(crate) snapshot_undelivered: bool,
 
@@ -70,19 +70,19 @@ impl State {
     /// Starts as a follower, from what is on the disk. `seed` is for the election timeouts.
     pub(crate) fn new(me: ServerId, servers: usize, persister: Arc<Persister>, seed: u64) -> State {
         let (disk, saved) = Disk::open(persister);
-        let base = saved.log.base().index;
+        let base = saved.log.last_included().index;
         let mut state = State {
             me,
             others: (0..servers).map(ServerId).filter(|&server| server != me).collect(),
-            term: saved.term,
+            current_term: saved.term,
             voted_for: saved.voted_for,
             log: saved.log,
             snapshot: Bytes::from(saved.snapshot),
             disk,
             role: Role::Follower { leader: None },
             // A snapshot is of committed entries only, and the service has loaded it (§7).
-            commit: base,
-            applied: base,
+            commit_index: base,
+            last_applied: base,
             snapshot_undelivered: false,
             election_deadline: Time::ZERO,
             rng: Xoshiro256PlusPlus::seed_from_u64(seed),
@@ -98,14 +98,14 @@ impl State {
     /// The election timer runs on: only a vote or a leader's message may put it off, else a server
     /// that cannot win would keep the one that can from trying. A leader has no timer, and gets one.
     pub(crate) fn adopt_newer_term(&mut self, term: Term, now: Time) -> bool {
-        if term <= self.term {
+        if term <= self.current_term {
             return false;
         }
-        debug!(target: "term", "{} -> {term}", self.term);
+        debug!(target: "term", "{} -> {term}", self.current_term);
         if self.is_leader() {
             self.reset_election_timer(now);
         }
-        self.term = term;
+        self.current_term = term;
         self.voted_for = None; // a new term, a new vote
         self.role = Role::Follower { leader: None };
         true
@@ -115,7 +115,11 @@ impl State {
     /// refused older terms.
     pub(crate) fn follow(&mut self, leader: ServerId, term: Term, now: Time) {
         self.adopt_newer_term(term, now);
-        assert!(term == self.term, "{leader} leads {term}, which is over: {} began", self.term);
+        assert!(
+            term == self.current_term,
+            "{leader} leads {term}, which is over: {} began",
+            self.current_term
+        );
         assert!(!self.is_leader(), "{leader} and {} both lead {term}", self.me);
         self.role = Role::Follower { leader: Some(leader) };
         self.reset_election_timer(now);
@@ -123,12 +127,12 @@ impl State {
 
     /// A term of this server's own, with its own vote (§5.2).
     pub(crate) fn become_candidate(&mut self, now: Time) {
-        self.term = self.term.next();
+        self.current_term = self.current_term.next();
         self.voted_for = Some(self.me);
         let (votes, lost) = (BTreeSet::from([self.me]), BTreeSet::new());
         self.role = Role::Candidate { votes, lost, ask_again: Time::MAX };
         self.reset_election_timer(now);
-        debug!(target: "elect", "campaigns in {} with {}", self.term, self.log.last_id());
+        debug!(target: "elect", "campaigns in {} with {}", self.current_term, self.log.last_id());
     }
 
     /// Takes over the log (§5.3). Nothing is known of the followers yet, and each is due a message.
@@ -136,7 +140,7 @@ impl State {
         let next = self.log.last_id().index.next();
         let followers = self.others.iter().map(|&peer| (peer, Progress::new(next, now))).collect();
         self.role = Role::Leader { followers };
-        debug!(target: "elect", "leads {} with {}", self.term, self.log.last_id());
+        debug!(target: "elect", "leads {} with {}", self.current_term, self.log.last_id());
     }
 
     /// Stops taking part; for a server that is being shut down.
@@ -148,8 +152,8 @@ impl State {
     /// Saves what changed, if anything did. To be called before a reply or a request that depends
     /// on the change leaves this server (Figure 2): what others were told must survive a crash.
     pub(crate) fn persist(&mut self) {
-        if self.disk.save(self.term, self.voted_for, &self.log) {
-            debug!(target: "persist", "{} log up to {}", self.term, self.log.last_id());
+        if self.disk.save(self.current_term, self.voted_for, &self.log) {
+            debug!(target: "persist", "{} log up to {}", self.current_term, self.log.last_id());
         }
     }
 
@@ -174,7 +178,7 @@ impl State {
 
     /// Whether [`State::take_deliveries`] has anything to give.
     pub(crate) fn has_deliveries(&self) -> bool {
-        self.snapshot_undelivered || self.applied < self.commit
+        self.snapshot_undelivered || self.last_applied < self.commit_index
     }
 
     /// Takes what the service must be given next, in this order; each thing is handed out once.
@@ -183,29 +187,34 @@ impl State {
     pub(crate) fn take_deliveries(&mut self) -> Vec<ApplyMsg> {
         let mut messages = Vec::new();
         if std::mem::take(&mut self.snapshot_undelivered) {
-            let base = self.log.base();
+            let base = self.log.last_included();
             debug!(target: "apply", "snapshot {base}");
             let data = self.snapshot.to_vec();
             messages.push(ApplyMsg::Snapshot { index: base.index, term: base.term, data });
-            self.applied = base.index;
+            self.last_applied = base.index;
         }
-        if self.applied < self.commit {
-            debug!(target: "apply", "{}..={}", self.applied.next(), self.commit);
+        if self.last_applied < self.commit_index {
+            debug!(target: "apply", "{}..={}", self.last_applied.next(), self.commit_index);
         }
-        let committed = usize::try_from(self.commit.0 - self.applied.0).expect("entries in memory");
-        for entry in &self.log.entries_from(self.applied.next())[..committed] {
-            self.applied = self.applied.next();
+        let committed =
+            usize::try_from(self.commit_index.0 - self.last_applied.0).expect("entries in memory");
+        for entry in &self.log.entries_from(self.last_applied.next())[..committed] {
+            self.last_applied = self.last_applied.next();
             let command = entry.command.to_vec();
-            messages.push(ApplyMsg::Command { index: self.applied, term: entry.term, command });
+            messages.push(ApplyMsg::Command {
+                index: self.last_applied,
+                term: entry.term,
+                command,
+            });
         }
         messages
     }
 
     pub(crate) fn view(&self) -> RaftView {
-        let base = self.log.base();
+        let base = self.log.last_included();
         let entries = self.log.entries_from(base.index.next());
         RaftView {
-            term: self.term,
+            term: self.current_term,
             role: match self.role {
                 Role::Follower { leader } => RoleView::Follower { leader },
                 Role::Candidate { .. } => RoleView::Candidate,
@@ -214,8 +223,8 @@ impl State {
             voted_for: self.voted_for,
             base,
             entries: entries.iter().map(|entry| entry.term).collect(),
-            commit: self.commit,
-            applied: self.applied,
+            commit: self.commit_index,
+            applied: self.last_applied,
             followers: self.followers_view(),
         }
     }

@@ -54,8 +54,8 @@ pub(crate) fn follower(servers: usize, term: u64, terms: &[u64]) -> State {
 pub(crate) fn follower_with(servers: usize, term: u64, log: &Log) -> State {
     let persister = Arc::new(Persister::new());
     let (mut disk, _) = Disk::open(Arc::clone(&persister));
-    if log.base().index > LogIndex(0) {
-        let snapshot = format!("snapshot at {}", log.base()).into_bytes();
+    if log.last_included().index > LogIndex(0) {
+        let snapshot = format!("snapshot at {}", log.last_included()).into_bytes();
         disk.save_with_snapshot(Term(term), None, log, snapshot);
     } else {
         disk.save(Term(term), None, log);
@@ -78,7 +78,8 @@ pub(crate) fn elect(mut state: State) -> (State, Vec<Call>) {
     let mut calls = state.on_timer(NOW);
     for peer in state.others.clone() {
         if matches!(state.role, Role::Candidate { .. }) {
-            calls = state.on_vote_reply(peer, state.term, &granted(state.term), NOW);
+            calls =
+                state.on_vote_reply(peer, state.current_term, &granted(state.current_term), NOW);
         }
     }
     assert!(state.is_leader());
@@ -91,19 +92,19 @@ pub(crate) fn restart(state: &State) -> State {
 }
 
 pub(crate) fn granted(term: Term) -> RequestVoteReply {
-    RequestVoteReply { term, granted: true }
+    RequestVoteReply { term, vote_granted: true }
 }
 
 pub(crate) fn vote_request(term: u64, candidate: ServerId, last: EntryId) -> RequestVoteArgs {
-    RequestVoteArgs { term: Term(term), candidate, last }
+    RequestVoteArgs { term: Term(term), candidate_id: candidate, last_log: last }
 }
 
 /// S1, leader of `term`, sends entries of these terms after `prev`.
 pub(crate) fn append(term: u64, prev: EntryId, terms: &[u64], commit: u64) -> AppendEntriesArgs {
     AppendEntriesArgs {
         term: Term(term),
-        leader: S1,
-        prev,
+        leader_id: S1,
+        prev_log: prev,
         entries: entries(prev.index.0 + 1, terms),
         leader_commit: LogIndex(commit),
     }
@@ -112,7 +113,7 @@ pub(crate) fn append(term: u64, prev: EntryId, terms: &[u64], commit: u64) -> Ap
 /// S1, leader of `term`, sends its snapshot.
 pub(crate) fn install(term: u64, last_included: EntryId) -> InstallSnapshotArgs {
     let data = Bytes::from(format!("snapshot at {last_included}").into_bytes());
-    InstallSnapshotArgs { term: Term(term), leader: S1, last_included, data }
+    InstallSnapshotArgs { term: Term(term), leader_id: S1, last_included, data }
 }
 
 pub(crate) fn accepted(term: u64) -> AppendEntriesReply {

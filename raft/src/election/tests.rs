@@ -11,7 +11,7 @@ use crate::{
 };
 
 fn refused_vote(term: u64) -> RequestVoteReply {
-    RequestVoteReply { term: Term(term), granted: false }
+    RequestVoteReply { term: Term(term), vote_granted: false }
 }
 
 /// A server whose timer has just run out.
@@ -31,13 +31,13 @@ fn a_server_that_hears_nothing_campaigns_with_its_own_vote() {
 
     let calls = state.on_timer(deadline);
     let request = |to| {
-        let args = RequestVoteArgs { term: Term(5), candidate: S0, last: id(4, 2) };
+        let args = RequestVoteArgs { term: Term(5), candidate_id: S0, last_log: id(4, 2) };
         Call { to, request: Request::Vote(args) }
     };
     assert_eq!(calls, [request(S1), request(S2)]);
-    assert_eq!((state.term, state.voted_for), (Term(5), Some(S0)));
+    assert_eq!((state.current_term, state.voted_for), (Term(5), Some(S0)));
     let again = restart(&state);
-    assert_eq!((again.term, again.voted_for), (Term(5), Some(S0)));
+    assert_eq!((again.current_term, again.voted_for), (Term(5), Some(S0)));
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_candidate_that_does_not_win_tries_again_in_the_next_term() {
     let deadline = state.deadline();
     assert!(deadline > ELECTION_TIMEOUT_MIN, "the timer was set anew");
     assert_eq!(state.on_timer(deadline).len(), 2);
-    assert_eq!(state.term, Term(2));
+    assert_eq!(state.current_term, Term(2));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_majority_makes_a_leader_which_is_heard_at_once() {
     assert!(state.is_leader());
     assert_eq!(calls.len(), 4);
     let heartbeat = append_to(&calls, S1);
-    assert_eq!((heartbeat.term, heartbeat.prev), (Term(3), id(1, 1)));
+    assert_eq!((heartbeat.term, heartbeat.prev_log), (Term(3), id(1, 1)));
     assert_eq!(heartbeat.entries, []);
     assert_eq!(state.deadline(), NOW + HEARTBEAT_INTERVAL);
 }
@@ -100,7 +100,7 @@ fn a_vote_of_an_earlier_election_counts_for_nothing() {
     state.on_timer(deadline); // T4
     assert_eq!(state.on_vote_reply(S1, Term(3), &granted(Term(3)), NOW), []);
     assert!(!state.is_leader());
-    assert_eq!(state.term, Term(4), "the term does not go back to that of an old reply");
+    assert_eq!(state.current_term, Term(4), "the term does not go back to that of an old reply");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_lost_request_is_repeated_in_the_same_election() {
     assert_eq!(state.deadline(), NOW + RETRY_DELAY);
     assert_eq!(state.on_timer(NOW + RETRY_DELAY), calls);
     assert_eq!(state.deadline(), NOW + ELECTION_TIMEOUT_MIN);
-    assert_eq!(state.term, Term(3));
+    assert_eq!(state.current_term, Term(3));
 }
 
 #[test]
@@ -138,34 +138,34 @@ fn a_server_alone_elects_itself() {
 #[test]
 fn the_first_candidate_gets_the_vote_and_only_he() {
     let mut state = follower(3, 1, &[1]);
-    assert!(state.on_request_vote(&vote_request(2, S1, id(1, 1)), NOW).granted);
-    assert!(!state.on_request_vote(&vote_request(2, S2, id(1, 9)), NOW).granted);
+    assert!(state.on_request_vote(&vote_request(2, S1, id(1, 1)), NOW).vote_granted);
+    assert!(!state.on_request_vote(&vote_request(2, S2, id(1, 9)), NOW).vote_granted);
     // His request may come twice, or its reply may have been lost.
-    assert!(state.on_request_vote(&vote_request(2, S1, id(1, 1)), NOW).granted);
+    assert!(state.on_request_vote(&vote_request(2, S1, id(1, 1)), NOW).vote_granted);
 }
 
 #[test]
 fn a_vote_outlives_a_crash() {
     let mut state = follower(3, 1, &[1]);
     // The term is known before the vote is cast: the vote must be saved all the same.
-    assert!(!state.on_request_vote(&vote_request(2, S2, id(0, 0)), NOW).granted);
-    assert!(state.on_request_vote(&vote_request(2, S1, id(1, 1)), NOW).granted);
+    assert!(!state.on_request_vote(&vote_request(2, S2, id(0, 0)), NOW).vote_granted);
+    assert!(state.on_request_vote(&vote_request(2, S1, id(1, 1)), NOW).vote_granted);
     let mut state = restart(&state);
-    assert_eq!((state.term, state.voted_for), (Term(2), Some(S1)));
-    assert!(!state.on_request_vote(&vote_request(2, S2, id(1, 1)), NOW).granted);
+    assert_eq!((state.current_term, state.voted_for), (Term(2), Some(S1)));
+    assert!(!state.on_request_vote(&vote_request(2, S2, id(1, 1)), NOW).vote_granted);
 }
 
 #[test]
 fn a_new_term_brings_a_new_vote() {
     let mut state = follower(3, 1, &[1]);
-    assert!(state.on_request_vote(&vote_request(2, S1, id(1, 1)), NOW).granted);
-    assert!(state.on_request_vote(&vote_request(3, S2, id(1, 1)), NOW).granted);
+    assert!(state.on_request_vote(&vote_request(2, S1, id(1, 1)), NOW).vote_granted);
+    assert!(state.on_request_vote(&vote_request(3, S2, id(1, 1)), NOW).vote_granted);
 }
 
 #[test]
 fn a_candidate_votes_for_no_other_in_its_term() {
     let mut state = candidate(3, 2, &[1]);
-    assert!(!state.on_request_vote(&vote_request(2, S1, id(1, 1)), NOW).granted);
+    assert!(!state.on_request_vote(&vote_request(2, S1, id(1, 1)), NOW).vote_granted);
     assert!(matches!(state.role, Role::Candidate { .. }));
 }
 
@@ -190,7 +190,7 @@ fn only_an_up_to_date_candidate_gets_the_vote() {
     for (last, expected) in cases {
         let mut state = follower(3, 6, &[1, 1, 4]);
         let reply = state.on_request_vote(&vote_request(7, S1, last), NOW);
-        assert_eq!(reply.granted, expected, "{last}");
+        assert_eq!(reply.vote_granted, expected, "{last}");
     }
 }
 
@@ -199,8 +199,8 @@ fn only_an_up_to_date_candidate_gets_the_vote() {
 fn a_compacted_log_is_as_up_to_date_as_it_was() {
     for log in [log(id(2, 30), &[]), log(id(2, 27), &[2, 2, 2])] {
         let mut state = follower_with(3, 6, &log);
-        assert!(!state.on_request_vote(&vote_request(7, S1, id(2, 12)), NOW).granted);
-        assert!(state.on_request_vote(&vote_request(8, S2, id(2, 30)), NOW).granted);
+        assert!(!state.on_request_vote(&vote_request(7, S1, id(2, 12)), NOW).vote_granted);
+        assert!(state.on_request_vote(&vote_request(8, S2, id(2, 30)), NOW).vote_granted);
     }
 }
 
@@ -209,14 +209,14 @@ fn a_refused_candidate_raises_the_term_but_does_not_put_off_the_election() {
     let mut state = follower(3, 1, &[1]);
     let deadline = state.deadline();
     assert_eq!(state.on_request_vote(&vote_request(9, S1, id(0, 0)), NOW), refused_vote(9));
-    assert_eq!(restart(&state).term, Term(9), "the new term is saved");
+    assert_eq!(restart(&state).current_term, Term(9), "the new term is saved");
     assert_eq!(state.deadline(), deadline);
 }
 
 #[test]
 fn a_vote_puts_off_the_voters_own_election() {
     let mut state = follower(3, 1, &[1]);
-    assert!(state.on_request_vote(&vote_request(2, S1, id(1, 1)), NOW).granted);
+    assert!(state.on_request_vote(&vote_request(2, S1, id(1, 1)), NOW).vote_granted);
     assert!(state.deadline() >= NOW + ELECTION_TIMEOUT_MIN);
 }
 
@@ -236,8 +236,8 @@ fn a_newer_term_in_a_request_or_a_reply_ends_a_leadership() {
         let mut state = leader(3, 3, &[1]);
         way(&mut state);
         assert!(!state.is_leader());
-        assert_eq!((state.term, state.voted_for), (Term(9), None));
-        assert_eq!(restart(&state).term, Term(9));
+        assert_eq!((state.current_term, state.voted_for), (Term(9), None));
+        assert_eq!(restart(&state).current_term, Term(9));
         assert!(state.deadline() >= NOW + ELECTION_TIMEOUT_MIN, "it waits before it campaigns");
     }
 }

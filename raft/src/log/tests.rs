@@ -13,7 +13,7 @@ fn an_empty_log_contains_the_place_before_its_first_entry() {
 fn indices_are_absolute_after_compaction() {
     let mut log = log(id(0, 0), &[1, 1, 2, 3]);
     log.compact_to(id(2, 3));
-    assert_eq!((log.base(), log.last_id()), (id(2, 3), id(3, 4)));
+    assert_eq!((log.last_included(), log.last_id()), (id(2, 3), id(3, 4)));
     let terms = [2, 3, 4, 5].map(|index| log.term_at(LogIndex(index)));
     assert_eq!(terms, [None, Some(Term(2)), Some(Term(3)), None]);
 }
@@ -38,7 +38,7 @@ fn a_snapshot_that_the_log_contradicts_or_exceeds_clears_it() {
     for newer in [id(3, 2), id(3, 9)] {
         let mut log = log(id(0, 0), &[1, 1, 2, 2]);
         log.compact_to(newer);
-        assert_eq!((log.base(), log.last_id()), (newer, newer));
+        assert_eq!((log.last_included(), log.last_id()), (newer, newer));
     }
 }
 

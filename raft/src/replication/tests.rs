@@ -55,7 +55,7 @@ fn a_candidate_gives_way_to_the_leader_of_its_term() {
     let deadline = state.deadline();
     state.on_timer(deadline);
     state.on_append_entries(append(2, id(0, 0), &[], 0), NOW);
-    assert_eq!((state.leader(), state.term), (Some(S1), Term(2)));
+    assert_eq!((state.leader(), state.current_term), (Some(S1), Term(2)));
     assert_eq!(state.voted_for, Some(S0), "the vote of this term stays cast");
 }
 
@@ -65,7 +65,7 @@ fn entries_need_the_one_before_them() {
     for prev in [id(1, 3), id(2, 2)] {
         let reply = state.on_append_entries(append(3, prev, &[3], 9), NOW);
         assert!(matches!(reply.outcome, AppendOutcome::Refused { .. }), "{prev}");
-        assert_eq!((terms(&state), state.commit), (vec![1, 1], LogIndex(0)));
+        assert_eq!((terms(&state), state.commit_index), (vec![1, 1], LogIndex(0)));
     }
 }
 
@@ -110,7 +110,7 @@ fn nothing_is_saved_when_nothing_is_new() {
 fn a_heartbeat_tells_what_is_committed() {
     let mut state = follower(3, 3, &[1, 3]);
     state.on_append_entries(append(3, id(3, 2), &[], 1), NOW);
-    assert_eq!(state.commit, LogIndex(1));
+    assert_eq!(state.commit_index, LogIndex(1));
     assert_eq!(state.take_deliveries().len(), 1);
     assert!(!state.has_deliveries());
 }
@@ -120,9 +120,9 @@ fn a_heartbeat_tells_what_is_committed() {
 fn nothing_is_committed_beyond_what_the_message_vouches_for() {
     let mut state = follower(3, 3, &[1, 1, 1, 1]);
     state.on_append_entries(append(3, id(1, 2), &[], 4), NOW);
-    assert_eq!(state.commit, LogIndex(2));
+    assert_eq!(state.commit_index, LogIndex(2));
     state.on_append_entries(append(3, id(1, 2), &[3], 4), NOW);
-    assert_eq!((state.commit, terms(&state)), (LogIndex(3), vec![1, 1, 3]));
+    assert_eq!((state.commit_index, terms(&state)), (LogIndex(3), vec![1, 1, 3]));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn the_commit_index_never_goes_back() {
     state.on_append_entries(append(3, id(3, 2), &[], 2), NOW);
     state.on_append_entries(append(3, id(3, 2), &[], 1), NOW);
     state.on_append_entries(append(4, id(1, 1), &[], 0), NOW);
-    assert_eq!(state.commit, LogIndex(2));
+    assert_eq!(state.commit_index, LogIndex(2));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn an_append_from_below_the_snapshot_adds_only_what_is_beyond_the_log() {
     assert_eq!(terms(&state), [2]);
     let longer = append(3, id(1, 5), &[1, 2, 2, 2, 3], 5); // 6 to 10
     assert_eq!(state.on_append_entries(longer, NOW), accepted(3));
-    assert_eq!((terms(&state), state.commit), (vec![2, 3], LogIndex(8)));
+    assert_eq!((terms(&state), state.commit_index), (vec![2, 3], LogIndex(8)));
 }
 
 // What a leader sends.
@@ -175,7 +175,7 @@ fn a_command_leaves_at_once_and_is_saved_before() {
     let calls = send(&mut state, "T2:i2", NOW);
     for peer in [S1, S2] {
         let args = append_to(&calls, peer);
-        assert_eq!((args.prev, args.entries), (id(1, 1), entries(2, &[2])));
+        assert_eq!((args.prev_log, args.entries), (id(1, 1), entries(2, &[2])));
     }
     assert_eq!(terms(&restart(&state)), [1, 2]);
 }
@@ -189,7 +189,7 @@ fn commands_that_come_during_a_call_go_together_after_it() {
     let calls = state.on_append_reply(S1, &append_to(&first, S1), &accepted(2), NOW);
     assert_eq!(calls.len(), 1, "the other follower has not answered yet");
     let args = append_to(&calls, S1);
-    assert_eq!((args.prev, args.entries.len()), (id(2, 2), 2));
+    assert_eq!((args.prev_log, args.entries.len()), (id(2, 2), 2));
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_silent_follower_gets_bare_heartbeats_until_it_answers() {
     send(&mut state, "a", NOW);
     let later = NOW + SILENT_AFTER;
     let heartbeat = append_to(&state.on_timer(later), S1);
-    assert_eq!((heartbeat.prev, heartbeat.entries.len()), (id(1, 1), 0));
+    assert_eq!((heartbeat.prev_log, heartbeat.entries.len()), (id(1, 1), 0));
     assert_eq!(send(&mut state, "b", later), []);
 
     let calls = state.on_append_reply(S1, &heartbeat, &accepted(2), later);
@@ -255,10 +255,10 @@ fn a_command_is_committed_when_a_majority_stores_it() {
         let mut state = leader(servers, 2, &[]);
         let calls = send(&mut state, "a", NOW);
         for (answers, peer) in (2..).zip(state.others.clone()) {
-            assert_eq!(state.commit.0, u64::from(2 * (answers - 1) > servers));
+            assert_eq!(state.commit_index.0, u64::from(2 * (answers - 1) > servers));
             state.on_append_reply(peer, &append_to(&calls, peer), &accepted(2), NOW);
         }
-        assert_eq!(state.commit, LogIndex(1));
+        assert_eq!(state.commit_index, LogIndex(1));
     }
 }
 
@@ -266,7 +266,7 @@ fn a_command_is_committed_when_a_majority_stores_it() {
 fn a_server_alone_commits_by_itself() {
     let mut state = leader(1, 2, &[]);
     assert_eq!(send(&mut state, "a", NOW), []);
-    assert_eq!(state.commit, LogIndex(1));
+    assert_eq!(state.commit_index, LogIndex(1));
     assert_eq!(terms(&restart(&state)), [2]);
 }
 
@@ -276,7 +276,7 @@ fn an_answer_counts_for_what_was_asked_and_not_for_what_came_since() {
     let calls = send(&mut state, "a", NOW);
     send(&mut state, "b", NOW);
     state.on_append_reply(S1, &append_to(&calls, S1), &accepted(2), NOW);
-    assert_eq!((state.commit, progress(&state, S1)), (LogIndex(2), (2, 3)));
+    assert_eq!((state.commit_index, progress(&state, S1)), (LogIndex(2), (2, 3)));
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn a_refusal_is_no_reason_to_step_down() {
     let probe = append(4, id(2, 2), &[], 0);
     let calls = state.on_append_reply(S1, &probe, &refused(4, id(1, 1)), NOW);
     assert!(state.is_leader());
-    assert_eq!(append_to(&calls, S1).prev, id(1, 1));
+    assert_eq!(append_to(&calls, S1).prev_log, id(1, 1));
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn a_newer_term_in_a_reply_ends_the_leadership() {
     let args = append_to(&send(&mut state, "a", NOW), S1);
     let reply = AppendEntriesReply { term: Term(7), outcome: AppendOutcome::Stale };
     assert_eq!(state.on_append_reply(S1, &args, &reply, NOW), []);
-    assert_eq!((state.is_leader(), restart(&state).term), (false, Term(7)));
+    assert_eq!((state.is_leader(), restart(&state).current_term), (false, Term(7)));
 }
 
 /// Lets a leader and one follower exchange messages until the leader has nothing to say. Gives
@@ -424,13 +424,13 @@ fn figure_8_an_old_entry_on_a_majority_commits_only_under_a_newer_one() {
         state.on_append_reply(peer, &append(4, id(1, 1), &[2], 0), &accepted(4), NOW);
     }
     assert_eq!(progress(&state, S2), (2, 3));
-    assert_eq!(state.commit, LogIndex(0), "(c): stored by three, and not committed");
+    assert_eq!(state.commit_index, LogIndex(0), "(c): stored by three, and not committed");
 
     let calls = send(&mut state, "of T4", NOW);
     state.on_append_reply(S1, &append_to(&calls, S1), &accepted(4), NOW);
-    assert_eq!(state.commit, LogIndex(0));
+    assert_eq!(state.commit_index, LogIndex(0));
     state.on_append_reply(S2, &append_to(&calls, S2), &accepted(4), NOW);
-    assert_eq!(state.commit, LogIndex(3), "(e): both are committed");
+    assert_eq!(state.commit_index, LogIndex(3), "(e): both are committed");
     assert_eq!(state.take_deliveries().len(), 3);
 }
 

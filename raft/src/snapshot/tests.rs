@@ -57,7 +57,7 @@ fn a_snapshot_takes_the_place_of_the_entries_up_to_it() {
     let mut state = applied(3, &[1, 1, 2, 3]);
     state.take_snapshot(LogIndex(3), b"at 3".to_vec());
     assert_eq!(state.log, log(id(2, 3), &[3]));
-    assert_eq!((state.commit, state.log.last_id()), (LogIndex(4), id(3, 4)));
+    assert_eq!((state.commit_index, state.log.last_id()), (LogIndex(4), id(3, 4)));
     assert!(!state.has_deliveries(), "the service knows what it gave");
 
     // Saved at once, and together.
@@ -74,7 +74,7 @@ fn a_snapshot_that_is_not_newer_is_ignored() {
     for index in [0, 2, 3] {
         state.take_snapshot(LogIndex(index), b"again".to_vec());
     }
-    assert_eq!((state.log.base(), &*state.snapshot), (id(2, 3), b"at 3".as_slice()));
+    assert_eq!((state.log.last_included(), &*state.snapshot), (id(2, 3), b"at 3".as_slice()));
     assert_eq!(state.disk.persister().saves(), saves);
 }
 
@@ -95,7 +95,7 @@ fn a_later_save_keeps_the_snapshot() {
 #[test]
 fn a_restarted_server_delivers_only_what_the_snapshot_lacks() {
     let mut state = restart(&follower_with(3, 3, &log(id(2, 8), &[2, 3])));
-    assert_eq!((state.commit, state.applied), (LogIndex(8), LogIndex(8)));
+    assert_eq!((state.commit_index, state.last_applied), (LogIndex(8), LogIndex(8)));
     assert!(!state.has_deliveries());
     state.on_append_entries(append(3, id(3, 10), &[], 9), NOW);
     assert_eq!(delivered(&mut state), [9]);
@@ -107,13 +107,13 @@ fn a_restarted_server_delivers_only_what_the_snapshot_lacks() {
 fn an_installed_snapshot_replaces_a_shorter_log() {
     let mut state = applied(3, &[1, 1]);
     assert_eq!(state.on_install_snapshot(&install(4, id(3, 9)), NOW), OK(4));
-    assert_eq!((state.log.clone(), state.commit), (log(id(3, 9), &[]), LogIndex(9)));
+    assert_eq!((state.log.clone(), state.commit_index), (log(id(3, 9), &[]), LogIndex(9)));
     assert_eq!(state.leader(), Some(S1));
     assert!(state.deadline() > NOW, "a leader was heard");
 
     // Saved before the reply leaves.
     let again = restart(&state);
-    assert_eq!((again.term, again.log.base()), (Term(4), id(3, 9)));
+    assert_eq!((again.current_term, again.log.last_included()), (Term(4), id(3, 9)));
     assert_eq!(*again.snapshot, *b"snapshot at T3:i9");
 }
 
@@ -123,7 +123,7 @@ fn an_installed_snapshot_keeps_what_follows_it_and_drops_what_contradicts_it() {
     for (last_included, kept) in cases {
         let mut state = follower(3, 3, &[1, 1, 1, 2, 2]);
         state.on_install_snapshot(&install(3, last_included), NOW);
-        assert_eq!((state.log.base(), terms(&state)), (last_included, kept.clone()));
+        assert_eq!((state.log.last_included(), terms(&state)), (last_included, kept.clone()));
         assert_eq!(terms(&restart(&state)), kept);
     }
 }
@@ -137,7 +137,7 @@ fn the_service_gets_the_snapshot_first_and_once() {
     let data = b"snapshot at T3:i9".to_vec();
     assert_eq!(first, ApplyMsg::Snapshot { index: LogIndex(9), term: Term(3), data });
     assert!(!state.has_deliveries());
-    assert_eq!(state.applied, LogIndex(11));
+    assert_eq!(state.last_applied, LogIndex(11));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn an_older_snapshot_takes_nothing_back() {
     let mut state = applied(3, &[1, 1, 2, 3]);
     for old in [id(1, 2), id(3, 4)] {
         assert_eq!(state.on_install_snapshot(&install(3, old), NOW), OK(3));
-        assert_eq!((terms(&state), state.commit), (vec![1, 1, 2, 3], LogIndex(4)));
+        assert_eq!((terms(&state), state.commit_index), (vec![1, 1, 2, 3], LogIndex(4)));
         assert!(!state.has_deliveries());
     }
     // The same one twice, too.
@@ -168,7 +168,7 @@ fn the_services_own_snapshot_does_not_replace_a_newer_installed_one() {
     let mut state = applied(3, &[1, 1, 2, 3]);
     state.on_install_snapshot(&install(3, id(3, 9)), NOW);
     state.take_snapshot(LogIndex(4), b"at 4".to_vec()); // it has not seen the other yet
-    assert_eq!(state.log.base(), id(3, 9));
+    assert_eq!(state.log.last_included(), id(3, 9));
     assert_eq!(delivered(&mut state), [9]);
 }
 
@@ -177,9 +177,9 @@ fn a_snapshot_of_an_old_leader_is_refused_and_of_a_new_one_followed() {
     let mut state = applied(3, &[1]);
     let deadline = state.deadline();
     assert_eq!(state.on_install_snapshot(&install(2, id(2, 9)), NOW), OK(3));
-    assert_eq!((state.log.base(), state.deadline()), (id(0, 0), deadline));
+    assert_eq!((state.log.last_included(), state.deadline()), (id(0, 0), deadline));
     assert_eq!(state.on_install_snapshot(&install(7, id(0, 0)), NOW), OK(7));
-    assert_eq!(restart(&state).term, Term(7));
+    assert_eq!(restart(&state).current_term, Term(7));
 }
 
 // The leader's side.
@@ -192,7 +192,7 @@ fn a_follower_that_needs_forgotten_entries_gets_the_snapshot_and_then_the_rest()
 
     let calls = state.on_install_reply(S1, &args, &OK(5), NOW);
     let rest = append_to(&calls, S1);
-    assert_eq!((rest.prev, rest.entries), (id(2, 8), entries(9, &[2, 3])));
+    assert_eq!((rest.prev_log, rest.entries), (id(2, 8), entries(9, &[2, 3])));
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_follower_that_ends_where_the_log_begins_needs_no_snapshot() {
     let probe = append_to(&calls, S1);
     let calls = state.on_append_reply(S1, &probe, &refused(5, id(2, 8)), NOW);
     let rest = append_to(&calls, S1);
-    assert_eq!((rest.prev, rest.entries), (id(2, 8), entries(9, &[3])));
+    assert_eq!((rest.prev_log, rest.entries), (id(2, 8), entries(9, &[3])));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn while_a_snapshot_is_under_way_heartbeats_ask_whether_it_arrived() {
     let (mut state, args) = leader_of_a_laggard(&log(id(2, 8), &[3]));
     let later = NOW + HEARTBEAT_INTERVAL;
     let heartbeat = append_to(&state.on_timer(later), S1);
-    assert_eq!((heartbeat.prev, heartbeat.entries.len()), (id(2, 8), 0));
+    assert_eq!((heartbeat.prev_log, heartbeat.entries.len()), (id(2, 8), 0));
 
     // Not yet: nothing changes, and nothing is sent a second time.
     let calls = state.on_append_reply(S1, &heartbeat, &refused(5, id(0, 0)), later);
@@ -233,7 +233,7 @@ fn a_lost_snapshot_is_sent_again() {
 fn a_late_reply_to_a_snapshot_moves_nothing_back() {
     let (mut state, args) = leader_of_a_laggard(&log(id(2, 8), &[3]));
     state.on_install_reply(S1, &args, &OK(5), NOW);
-    let rest = AppendEntriesArgs { leader: state.me, ..append(5, id(2, 8), &[3], 8) };
+    let rest = AppendEntriesArgs { leader_id: state.me, ..append(5, id(2, 8), &[3], 8) };
     state.on_append_reply(S1, &rest, &accepted(5), NOW);
     state.on_install_reply(S1, &args, &OK(5), NOW);
     let Role::Leader { followers } = &state.role else { panic!("it leads") };
@@ -244,7 +244,7 @@ fn a_late_reply_to_a_snapshot_moves_nothing_back() {
 fn a_newer_term_in_the_reply_ends_the_leadership() {
     let (mut state, args) = leader_of_a_laggard(&log(id(2, 8), &[3]));
     assert_eq!(state.on_install_reply(S1, &args, &OK(6), NOW), []);
-    assert_eq!((state.is_leader(), restart(&state).term), (false, Term(6)));
+    assert_eq!((state.is_leader(), restart(&state).current_term), (false, Term(6)));
 }
 
 #[test]
