@@ -63,9 +63,9 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 pub(crate) struct Load {
     /// Index of the first entry, or of the snapshot's last. Tells one load from another.
-    start: LogIndex,
+    pub(crate) start: LogIndex,
     /// Index of the last entry. When that is known to be stored, the load has arrived.
-    end: LogIndex,
+    pub(crate) end: LogIndex,
     /// From then on it counts as lost.
     lost_at: Time,
 }

@@ -65,10 +65,7 @@ impl State {
 
     /// For a refusal: the newest entry that both logs could hold, this one lacking `prev` (§5.3).
     fn newest_shared(&self, prev: EntryId) -> EntryId {
-        let newest = self
-            .log
-            .newest_within(prev)
-            .expect("the snapshot does not include prev, or it would match");
+        let newest = self.log.newest_within(prev).expect("the snapshot ends before prev");
         debug!(target: "log", "lacks {prev}, may share {newest}");
         newest
     }

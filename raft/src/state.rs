@@ -115,11 +115,7 @@ impl State {
     /// refused older terms.
     pub(crate) fn follow(&mut self, leader: ServerId, term: Term, now: Time) {
         self.adopt_newer_term(term, now);
-        assert!(
-            term == self.current_term,
-            "{leader} leads {term}, which is over: {} began",
-            self.current_term
-        );
+        assert!(term == self.current_term, "{leader} leads {term}, which is over");
         assert!(!self.is_leader(), "{leader} and {} both lead {term}", self.me);
         self.role = Role::Follower { leader: Some(leader) };
         self.reset_election_timer(now);
