@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            start ┌──────────────── one server ────────────────┐
-//!  service ───────▶│ node.rs ──event──▶ State ──calls, replies──▶│──▶ other servers
+//!  service ───────▶│ raft.rs ──event──▶ State ──calls, replies──▶│──▶ other servers
 //!     ▲            │    ▲                 │                      │◀── requests, replies
 //!     └─ ApplyMsg ─│────┴──── timer ──────┼──▶ Persister         │
 //!                  └──────────────────────┴──────────────────────┘
@@ -55,7 +55,7 @@
 //! | `progress.rs` | what each follower has, what is sent to it when | 5.3 |
 //! | `snapshot.rs` | compaction, InstallSnapshot | 7 |
 //! | `persist.rs` | what survives a crash | Figure 2 |
-//! | `node.rs` | threads, timers, calls: the only file that locks or blocks | |
+//! | `raft.rs` | threads, timers, calls: the only file that locks or blocks | |
 //!
 //! - [`Raft`] is the whole of it from outside; the other types come from [`raftapi`].
 //! - Not here: membership changes (§6), clients' sessions (§8: that is kvraft), pre-vote and leases,
@@ -64,9 +64,9 @@
 mod election;
 mod log;
 mod message;
-mod node;
 mod persist;
 mod progress;
+mod raft;
 mod replication;
 mod snapshot;
 mod state;
@@ -76,5 +76,5 @@ mod model;
 #[cfg(test)]
 mod testing;
 
-pub use node::Raft;
+pub use raft::Raft;
 pub use raftapi::*;

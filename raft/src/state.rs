@@ -5,7 +5,7 @@
 //! returned after the change was saved. Time is told to it; it never waits.
 //!
 //! The events are in election.rs (timeouts, votes), replication.rs (commands, AppendEntries) and
-//! snapshot.rs; node.rs feeds them in.
+//! snapshot.rs; raft.rs feeds them in.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

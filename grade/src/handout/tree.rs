@@ -237,7 +237,7 @@ mod tests {
             file("raft/Cargo.toml", ""),
             file("staff/bench/Cargo.toml", ""),
             file("raft/src/lib.rs", "solution"),
-            file("raft/src/node.rs", "solution"),
+            file("raft/src/raft.rs", "solution"),
             file("staff/handout/raft/src/lib.rs", "skeleton"),
             file("tests/lab/main.rs", LAB),
             file("tests/hidden/raft_3B.rs", "hidden"),

@@ -45,7 +45,7 @@ fn nothing_of_the_staffs_is_handed_out() {
         "kvraft/src/rsm/server.rs",
         "kvraft/tests/service.rs",
         "raft/src/new_file.rs",
-        "raft/src/node.rs",
+        "raft/src/raft.rs",
         "raft/tests/cluster.rs",
         "staff/mutants/wrong/R01-double-vote.patch",
         "tests/hidden/raft_3A.rs",

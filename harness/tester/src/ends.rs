@@ -150,7 +150,7 @@ mod tests {
         };
         let std = "/rustc/0123/library/alloc/src/collections/btree/map.rs:1:1";
         let server = (Verdict::Panic, "a server panicked".to_owned());
-        for place in ["raft/src/node.rs:1:1", "kvraft/src/server.rs:1:1", std] {
+        for place in ["raft/src/raft.rs:1:1", "kvraft/src/server.rs:1:1", std] {
             assert_eq!(report("S1", place), server);
         }
         let clerk = (Verdict::Panic, "a clerk panicked".to_owned());
