@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(both("tests/lab/tester_kv.rs"), (false, false));
         assert!(!is_built("harness/tester/src/torture/events.md"));
         assert_eq!(both("staff/mutants/src/main.rs"), (false, false));
-        assert_eq!(both("harness/tester/src/torture/storm.rs"), (false, false));
+        assert_eq!(both("harness/tester/src/torture/storm/mod.rs"), (false, false));
         assert_eq!(both("harness/tester/src/search/walk.rs"), (false, false));
         assert_eq!(both("book/scenarios/src/main.rs"), (false, false));
         assert_eq!(both("README.md"), (false, false));

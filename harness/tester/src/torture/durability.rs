@@ -15,13 +15,16 @@ use std::sync::Arc;
 use labgob::Bytes;
 use labrpc::Network;
 use labrt::node::Node;
+use labrt::rand::Stream;
 use labrt::sim;
 use labrt::sync::Mutex;
 use labrt::time::{self, Duration, Instant};
 use raftapi::{ApplyMsg, EntryId, LogIndex, ServerId, Term};
+use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
 use crate::cluster::Cluster;
+use crate::coverage::{Coverage, Met};
 use crate::disk::{self, Disk};
 use crate::report::Failure;
 use crate::system::{RaftServer, System};
@@ -30,12 +33,15 @@ use crate::text::{at, command as show, list};
 /// A majority that has not agreed on anything by then says nothing: that it must is for other checks.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// So many majorities are started from their disks in one run, at most: each takes a few milliseconds.
+const TRIALS: u64 = 24;
+
 /// What the restarted servers agree on. No command of a test looks like it.
 const PROBE: &[u8] = b"torture: is anything lost?";
 
 /// What came of a trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Trial {
+enum Trial {
     /// The entry is there, or a snapshot that covers it.
     Kept,
     /// It could not be tried out.
@@ -44,9 +50,34 @@ pub(crate) enum Trial {
     Lost(Option<(Term, Vec<u8>)>),
 }
 
+/// An applied entry must be on the disks of any majority.
+pub(super) fn try_disks(
+    cluster: &Cluster,
+    coverage: &Coverage,
+    server: ServerId,
+    id: EntryId,
+    command: Option<&Bytes>,
+    dice: Stream,
+) {
+    if !sim::active() || coverage.count(Met::DiskTrials) >= TRIALS {
+        return;
+    }
+    coverage.met(Met::DiskTrials);
+    let mut dice = dice.at(u64::MAX / 2 - id.index.0);
+    let seed = dice.random();
+    let majority = majority_without(cluster, server, &mut dice);
+    match try_out(cluster, &majority, id, command, seed) {
+        Trial::Kept => {}
+        Trial::Undecided => coverage.met(Met::DiskTrialsUndecided),
+        Trial::Lost(instead) => {
+            lost(server, id, command, &majority, instead.as_ref(), sim::elapsed()).raise();
+        }
+    }
+}
+
 /// Some majority of a cluster, by the numbers of `dice`; without this server, if that leaves enough.
 /// Whoever has just applied an entry has it: the others are more interesting.
-pub(crate) fn majority_without(
+fn majority_without(
     cluster: &Cluster,
     server: ServerId,
     mut dice: impl rand::Rng,
@@ -60,7 +91,7 @@ pub(crate) fn majority_without(
 
 /// The entry `id` was applied, and is this command, if that is known. Starts `majority` from copies of
 /// its disks, and looks for it.
-pub(crate) fn try_out(
+fn try_out(
     cluster: &Cluster,
     majority: &[ServerId],
     id: EntryId,
@@ -152,7 +183,7 @@ fn start(
 }
 
 /// What there is to say if it is not there.
-pub(crate) fn lost(
+fn lost(
     by: ServerId,
     id: EntryId,
     command: Option<&Bytes>,

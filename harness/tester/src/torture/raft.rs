@@ -8,8 +8,9 @@ use raftapi::ServerId;
 use rand::RngExt as _;
 
 use super::aftermath;
+use super::durability::try_disks;
 use super::environment::{Environment, RAFT};
-use super::storm::{Storm, try_disks};
+use super::storm::Storm;
 use crate::cluster::{Cluster, UNRELIABLE};
 use crate::coverage::{Coverage, Met};
 use crate::expect::PROGRESS;
