@@ -61,7 +61,7 @@ const KEPT_BACK: [&str; 10] = [
     "tests/lab/child.rs",
     "tests/lab/recorder.rs",
     "tests/lab/search.rs",
-    "tests/lab/tester.rs",
+    "tests/lab/tester/",
     "tests/lab/tester_filters.rs",
     "tests/lab/tester_kv.rs",
     "tests/lab/tester_search.rs",

@@ -49,7 +49,7 @@ fn nothing_of_the_staffs_is_handed_out() {
         "raft/tests/cluster.rs",
         "staff/mutants/wrong/R01-double-vote.patch",
         "tests/hidden/raft_3A.rs",
-        "tests/lab/tester.rs",
+        "tests/lab/tester/mod.rs",
         "somebody's notes",
     ];
     let staff = clone("nothing-of-the-staffs", |files| {
