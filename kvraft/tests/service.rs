@@ -141,7 +141,7 @@ fn a_minority_waits_and_then_goes_on() {
         sleep(millis(3000));
         assert_eq!(done.load(Ordering::Relaxed), 0, "a minority did something");
         let log = cluster.server(old).raft().view().expect("this Raft has views");
-        let uncommitted = log.last().index.0 - log.commit.0;
+        let uncommitted = log.last().index.0 - log.commit_index.0;
         assert_eq!(uncommitted, 2, "each of the two operations is in the log once");
 
         cluster.heal();
@@ -290,7 +290,7 @@ fn a_server_that_missed_much_gets_a_snapshot() {
         cluster.heal();
         sleep(millis(1500));
         let view = cluster.server(behind).raft().view().expect("this Raft has views");
-        assert!(view.base.index.0 > 1, "no snapshot came: {view:?}");
+        assert!(view.last_included.index.0 > 1, "no snapshot came: {view:?}");
 
         // Now it is needed, and knows all: also what was done by whom.
         let other = cluster.all_but(behind)[cluster.all_but(behind).len() - 1];

@@ -207,20 +207,20 @@ impl State {
     }
 
     pub(crate) fn view(&self) -> RaftView {
-        let base = self.log.last_included();
-        let entries = self.log.entries_from(base.index.next());
+        let last_included = self.log.last_included();
+        let entries = self.log.entries_from(last_included.index.next());
         RaftView {
-            term: self.current_term,
+            current_term: self.current_term,
             role: match self.role {
                 Role::Follower { leader } => RoleView::Follower { leader },
                 Role::Candidate { .. } => RoleView::Candidate,
                 Role::Leader { .. } => RoleView::Leader,
             },
             voted_for: self.voted_for,
-            base,
+            last_included,
             entries: entries.iter().map(|entry| entry.term).collect(),
-            commit: self.commit_index,
-            applied: self.last_applied,
+            commit_index: self.commit_index,
+            last_applied: self.last_applied,
             followers: self.followers_view(),
         }
     }
@@ -229,8 +229,8 @@ impl State {
         let Role::Leader { followers } = &self.role else { return Vec::new() };
         let view = |(&server, progress): (&ServerId, &Progress)| FollowerView {
             server,
-            next: progress.next_index,
-            matched: progress.match_index,
+            next_index: progress.next_index,
+            match_index: progress.match_index,
         };
         followers.iter().map(view).collect()
     }

@@ -11,19 +11,19 @@ use crate::{EntryId, LogIndex, ServerId, Term};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RaftView {
     /// Current term.
-    pub term: Term,
+    pub current_term: Term,
     /// What the server does in that term.
     pub role: RoleView,
     /// Who got its vote in that term.
     pub voted_for: Option<ServerId>,
     /// Last entry that the snapshot includes; the default if there is no snapshot.
-    pub base: EntryId,
-    /// Terms of the entries after `base`, so the first is that of index `base.index + 1`.
+    pub last_included: EntryId,
+    /// Terms of the entries after `last_included`, so the first is that of index `last_included.index + 1`.
     pub entries: Vec<Term>,
     /// Highest index known to be committed.
-    pub commit: LogIndex,
-    /// Highest index handed over for the service; at most `commit`.
-    pub applied: LogIndex,
+    pub commit_index: LogIndex,
+    /// Highest index handed over for the service; at most `commit_index`.
+    pub last_applied: LogIndex,
     /// On a leader, how far it believes each other server to be; it may be left empty.
     pub followers: Vec<FollowerView>,
 }
@@ -34,9 +34,9 @@ pub struct FollowerView {
     /// Whom this is about.
     pub server: ServerId,
     /// Index of the next entry to send to it.
-    pub next: LogIndex,
+    pub next_index: LogIndex,
     /// Highest index known to be stored there.
-    pub matched: LogIndex,
+    pub match_index: LogIndex,
 }
 
 /// What a server does in a term (Raft Figure 4).
@@ -54,17 +54,17 @@ pub enum RoleView {
 }
 
 impl RaftView {
-    /// The last entry of the log, or `base` if there is none after it.
+    /// The last entry of the log, or `last_included` if there is none after it.
     pub fn last(&self) -> EntryId {
-        let index = LogIndex(self.base.index.0 + self.entries.len() as u64);
-        EntryId { term: self.entries.last().copied().unwrap_or(self.base.term), index }
+        let index = LogIndex(self.last_included.index.0 + self.entries.len() as u64);
+        EntryId { term: self.entries.last().copied().unwrap_or(self.last_included.term), index }
     }
 
-    /// The term of the entry at `index`; `None` below `base` and beyond the last entry.
+    /// The term of the entry at `index`; `None` below `last_included` and beyond the last entry.
     pub fn term_at(&self, index: LogIndex) -> Option<Term> {
-        let after_base = index.0.checked_sub(self.base.index.0)?;
-        match after_base.checked_sub(1) {
-            None => Some(self.base.term),
+        let after_snapshot = index.0.checked_sub(self.last_included.index.0)?;
+        match after_snapshot.checked_sub(1) {
+            None => Some(self.last_included.term),
             Some(offset) => self.entries.get(usize::try_from(offset).ok()?).copied(),
         }
     }
@@ -77,13 +77,13 @@ mod tests {
     #[test]
     fn terms_are_found_by_absolute_index() {
         let view = RaftView {
-            term: Term(4),
+            current_term: Term(4),
             role: RoleView::Leader,
             voted_for: Some(ServerId(0)),
-            base: EntryId { term: Term(2), index: LogIndex(10) },
+            last_included: EntryId { term: Term(2), index: LogIndex(10) },
             entries: vec![Term(2), Term(4)],
-            commit: LogIndex(11),
-            applied: LogIndex(10),
+            commit_index: LogIndex(11),
+            last_applied: LogIndex(10),
             followers: Vec::new(),
         };
         let found = [9, 10, 11, 12, 13].map(|index| view.term_at(LogIndex(index)));

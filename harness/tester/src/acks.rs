@@ -110,16 +110,16 @@ impl Acks {
 
 /// What a server that has changed like this has told `from`.
 fn acknowledges(before: &RaftView, view: &RaftView, from: ServerId) -> Option<Acknowledged> {
-    let vote = |view: &RaftView| (view.term, view.voted_for);
-    if vote(view) == (view.term, Some(from)) && vote(before) != vote(view) {
+    let vote = |view: &RaftView| (view.current_term, view.voted_for);
+    if vote(view) == (view.current_term, Some(from)) && vote(before) != vote(view) {
         return Some(Acknowledged::Vote(from));
     }
     // Whoever follows changes its log for its leader only.
     if view.role != (RoleView::Follower { leader: Some(from) }) {
         return None;
     }
-    if view.base.index > before.last().index {
-        return Some(Acknowledged::Snapshot(view.base));
+    if view.last_included.index > before.last().index {
+        return Some(Acknowledged::Snapshot(view.last_included));
     }
     let index = common(before, view).next();
     let term = view.term_at(index)?;
@@ -153,7 +153,7 @@ fn not_saved(
         .happened(format!(
             "{server} answered {from} in {}, {}: it had {what} by then that it had not when it was \
              asked, and saved nothing in between",
-            view.term,
+            view.current_term,
             at(now)
         ))
         .look_at("what is saved between a change of term, vote, log or snapshot and the reply")

@@ -99,24 +99,24 @@ pub(crate) fn holds(
 ) -> Result<(), Failure> {
     let (title, what, found) = match told {
         Acknowledged::Vote(candidate) => {
-            let later = found.term > view.term;
-            if later || (found.term == view.term && found.voted_for == Some(candidate)) {
+            let later = found.current_term > view.current_term;
+            if later || (found.current_term == view.current_term && found.voted_for == Some(candidate)) {
                 return Ok(());
             }
             let vote =
                 found.voted_for.map_or("no vote".to_owned(), |who| format!("a vote for {who}"));
             (
                 "a granted vote is not on the disk",
-                format!("its vote in {} to {candidate}", view.term),
-                format!("{}, {vote}", found.term),
+                format!("its vote in {} to {candidate}", view.current_term),
+                format!("{}, {vote}", found.current_term),
             )
         }
         Acknowledged::Entries(first) => {
             let last = view.last();
             let has =
-                |index| index <= found.base.index || found.term_at(index) == view.term_at(index);
+                |index| index <= found.last_included.index || found.term_at(index) == view.term_at(index);
             let mut told = (first.index.0..=last.index.0).map(LogIndex);
-            if found.term > view.term {
+            if found.current_term > view.current_term {
                 return Ok(());
             }
             let Some(lacks) = told.find(|index| !has(*index)) else { return Ok(()) };
@@ -145,13 +145,13 @@ pub(crate) fn holds(
             )
         }
         Acknowledged::Snapshot(last) => {
-            if found.base.index >= last.index {
+            if found.last_included.index >= last.index {
                 return Ok(());
             }
             (
                 "an acknowledged snapshot is not on the disk",
                 format!("that it has the snapshot up to {last}"),
-                format!("a log that begins after {}", found.base),
+                format!("a log that begins after {}", found.last_included),
             )
         }
     };
@@ -172,13 +172,13 @@ mod tests {
 
     fn view(terms: &[u64]) -> RaftView {
         RaftView {
-            term: Term(9),
+            current_term: Term(9),
             role: RoleView::Follower { leader: None },
             voted_for: None,
-            base: EntryId::default(),
+            last_included: EntryId::default(),
             entries: terms.iter().map(|term| Term(*term)).collect(),
-            commit: LogIndex(0),
-            applied: LogIndex(0),
+            commit_index: LogIndex(0),
+            last_applied: LogIndex(0),
             followers: Vec::new(),
         }
     }

@@ -172,7 +172,7 @@ fn voted(votes: &mut Votes, cluster: &Cluster, event: &NetEvent<'_>) -> Result<(
         return Ok(());
     };
     // What contradicts what the server says is not believed.
-    let view = view.filter(|view| (view.term, view.role == RoleView::Leader) == state);
+    let view = view.filter(|view| (view.current_term, view.role == RoleView::Leader) == state);
     let it = (who, incarnation);
     if acts && let Some(view) = &view {
         cluster.is_new_no_more(who);

@@ -35,26 +35,26 @@ impl Logs {
         applied: &Applied,
         now: Duration,
     ) -> Result<(), Failure> {
-        let known = unchanged.max(view.base.index);
-        let skipped = usize::try_from(known.0 - view.base.index.0).unwrap_or(usize::MAX);
+        let known = unchanged.max(view.last_included.index);
+        let skipped = usize::try_from(known.0 - view.last_included.index.0).unwrap_or(usize::MAX);
         let mut index = known;
-        while index <= view.commit {
+        while index <= view.commit_index {
             let Some(term) = view.term_at(index) else { break };
             if let Some(committed) = applied.term_at(index)
                 && committed != term
             {
                 let entry = EntryId { term, index };
                 let own = applied.progress(server).is_some_and(|applied| index <= applied);
-                return Err(wrong_commit(server, entry, committed, (view.commit, own), now));
+                return Err(wrong_commit(server, entry, committed, (view.commit_index, own), now));
             }
             index = index.next();
         }
         let mut previous =
-            EntryId { term: view.term_at(known).unwrap_or(view.base.term), index: known };
+            EntryId { term: view.term_at(known).unwrap_or(view.last_included.term), index: known };
         for &term in view.entries.get(skipped..).unwrap_or_default() {
             let entry = EntryId { term, index: previous.index.next() };
-            if term < previous.term || term > view.term {
-                return Err(terms_fall(server, previous, entry, view.term, now));
+            if term < previous.term || term > view.current_term {
+                return Err(terms_fall(server, previous, entry, view.current_term, now));
             }
             let (before, by, when) =
                 *self.before.entry(entry).or_insert((previous.term, server, now));
@@ -63,7 +63,7 @@ impl Logs {
             }
             previous = entry;
         }
-        if view.applied > view.commit || view.commit > previous.index {
+        if view.last_applied > view.commit_index || view.commit_index > previous.index {
             return Err(out_of_step(server, view, previous, now));
         }
         Ok(())
@@ -105,8 +105,8 @@ fn out_of_step(server: ServerId, view: &RaftView, last: EntryId, now: Duration) 
         .expected("lastApplied <= commitIndex <= the log's last index, and none of them goes back (Raft Figure 2)")
         .happened(format!(
             "{server} shows applied {}, commit {}, last entry {last}, {}",
-            view.applied,
-            view.commit,
+            view.last_applied,
+            view.commit_index,
             at(now)
         ))
         .look_at("everything that sets the commit index, and what deletes entries")

@@ -109,9 +109,9 @@ impl Views {
                 leader_commits(server, (before, *when), &view, now)?;
                 common(before, &view)
             }
-            None => view.base.index,
+            None => view.last_included.index,
         };
-        let committed = before.as_ref().map_or(LogIndex(0), |(before, _)| before.commit);
+        let committed = before.as_ref().map_or(LogIndex(0), |(before, _)| before.commit_index);
         let known = committed.min(unchanged);
         self.logs.saw(server, &view, known, applied, now)?;
         self.commits(server, &view, known, now)?;
@@ -144,7 +144,7 @@ impl Views {
         now: Duration,
     ) -> bool {
         let shown = &mut self.servers[server.0];
-        if view.term == term && (view.role == RoleView::Leader) == leads {
+        if view.current_term == term && (view.role == RoleView::Leader) == leads {
             shown.differs = None;
             return !shown.is_wrong;
         }
@@ -155,7 +155,7 @@ impl Views {
             self.remarks.insert(format!(
                 "view() contradicts get_state(): {server} shows {}, {}, and says {term}, {}, from {} to \
                  {} s; nothing that {server} shows was believed from then on",
-                view.term,
+                view.current_term,
                 role(view.role == RoleView::Leader),
                 role(leads),
                 at(since).trim_start_matches("at ").trim_end_matches(" s"),
@@ -173,8 +173,8 @@ impl Views {
         known: LogIndex,
         now: Duration,
     ) -> Result<(), Failure> {
-        let mut index = LogIndex(known.max(view.base.index).0 + 1);
-        while index <= view.commit {
+        let mut index = LogIndex(known.max(view.last_included.index).0 + 1);
+        while index <= view.commit_index {
             let Some(term) = view.term_at(index) else { break };
             let (first, by, when) = *self.committed.entry(index).or_insert((term, server, now));
             if first != term {
@@ -198,11 +198,11 @@ impl Views {
         began: Option<Duration>,
         now: Duration,
     ) -> Result<(), Failure> {
-        if view.role != RoleView::Leader || !self.led.insert((view.term, server)) {
+        if view.role != RoleView::Leader || !self.led.insert((view.current_term, server)) {
             return Ok(());
         }
         let Some(began) = began else { return Ok(()) };
-        for (&index, &(term, by, when)) in self.committed.range(view.base.index.next()..) {
+        for (&index, &(term, by, when)) in self.committed.range(view.last_included.index.next()..) {
             if when < began && view.term_at(index) != Some(term) {
                 let entry = EntryId { term, index };
                 return Err(incomplete(server, view, entry, (by, when), now));
@@ -215,8 +215,8 @@ impl Views {
 /// Up to where two views of one server are surely equal: beyond it they may differ.
 pub(crate) fn common(before: &RaftView, view: &RaftView) -> LogIndex {
     let skip = |of: &RaftView| {
-        let base = before.base.index.max(view.base.index);
-        usize::try_from(base.0 - of.base.index.0).unwrap_or(usize::MAX)
+        let base = before.last_included.index.max(view.last_included.index);
+        usize::try_from(base.0 - of.last_included.index.0).unwrap_or(usize::MAX)
     };
     let old = before.entries.get(skip(before)..).unwrap_or_default();
     let new = view.entries.get(skip(view)..).unwrap_or_default();
@@ -227,7 +227,7 @@ pub(crate) fn common(before: &RaftView, view: &RaftView) -> LogIndex {
     } else {
         old.iter().zip(new).take_while(|(old, new)| old == new).count()
     };
-    LogIndex(before.base.index.max(view.base.index).0 + equal as u64)
+    LogIndex(before.last_included.index.max(view.last_included.index).0 + equal as u64)
 }
 
 /// In a term a server votes once.
@@ -237,7 +237,7 @@ fn one_vote(
     view: &RaftView,
     now: Duration,
 ) -> Result<(), Failure> {
-    if view.term != before.term || before.voted_for.is_none() || view.voted_for == before.voted_for
+    if view.current_term != before.current_term || before.voted_for.is_none() || view.voted_for == before.voted_for
     {
         return Ok(());
     }
@@ -246,7 +246,7 @@ fn one_vote(
         .expected("a server votes at most once in each term (Raft 5.2)")
         .happened(format!(
             "in {} {server} shows a vote for {}, {}, and for {}, {}",
-            view.term,
+            view.current_term,
             vote(before.voted_for),
             at(when),
             vote(view.voted_for),
@@ -262,10 +262,10 @@ fn commits_on(
     view: &RaftView,
     now: Duration,
 ) -> Result<(), Failure> {
-    let (what, old, new) = if view.commit < before.commit {
-        ("the commit index", before.commit, view.commit)
-    } else if view.applied < before.applied {
-        ("lastApplied", before.applied, view.applied)
+    let (what, old, new) = if view.commit_index < before.commit_index {
+        ("the commit index", before.commit_index, view.commit_index)
+    } else if view.last_applied < before.last_applied {
+        ("lastApplied", before.last_applied, view.last_applied)
     } else {
         return Ok(());
     };
@@ -283,12 +283,12 @@ fn leader_appends(
     now: Duration,
 ) -> Result<(), Failure> {
     let leads = |view: &RaftView| view.role == RoleView::Leader;
-    if !leads(before) || !leads(view) || before.term != view.term {
+    if !leads(before) || !leads(view) || before.current_term != view.current_term {
         return Ok(());
     }
     let last = before.last();
     let common = common(before, view);
-    if common >= last.index || view.base.index >= last.index {
+    if common >= last.index || view.last_included.index >= last.index {
         return Ok(());
     }
     let gone = common.next();
@@ -300,7 +300,7 @@ fn leader_appends(
         .expected("a leader never overwrites or deletes entries of its log, it only appends (Raft 5.3, Leader Append-Only)")
         .happened(format!(
             "{server} leads {}; it held {}, {}, and holds {}, {}",
-            view.term,
+            view.current_term,
             found(before),
             at(when),
             found(view),
@@ -317,18 +317,18 @@ fn leader_commits(
     now: Duration,
 ) -> Result<(), Failure> {
     let leads = |view: &RaftView| view.role == RoleView::Leader;
-    let goes_on = leads(before) && leads(view) && before.term == view.term;
-    let Some(term) = view.term_at(view.commit) else { return Ok(()) };
-    if !goes_on || view.commit <= before.commit || term == view.term {
+    let goes_on = leads(before) && leads(view) && before.current_term == view.current_term;
+    let Some(term) = view.term_at(view.commit_index) else { return Ok(()) };
+    if !goes_on || view.commit_index <= before.commit_index || term == view.current_term {
         return Ok(());
     }
-    let entry = EntryId { term, index: view.commit };
+    let entry = EntryId { term, index: view.commit_index };
     Err(Failure::safety("a leader committed an entry of an earlier term by counting")
         .expected("only entries of the leader's own term are committed by counting copies, and with them those before (Raft 5.4.2, Figure 8)")
         .happened(format!(
             "{server} leads {}; its commit index went from {}, {}, to {entry}, {}",
-            view.term,
-            before.commit,
+            view.current_term,
+            before.commit_index,
             at(when),
             at(now)
         ))
@@ -361,7 +361,7 @@ fn incomplete(
         .happened(format!(
             "{by} shows {entry} as committed, {}; {server} leads {} {}, and has {found}",
             at(when),
-            view.term,
+            view.current_term,
             at(now)
         ))
         .look_at("to whom a vote is granted (5.4.1), what counts as committed (5.4.2), what is saved before it is acknowledged")

@@ -65,7 +65,7 @@ impl Votes {
         for request in asked.iter_mut() {
             request.alone = false;
         }
-        let before = view.map(|view| (view.term, view.voted_for));
+        let before = view.map(|view| (view.current_term, view.voted_for));
         let alone = asked.is_empty();
         asked.push(Asked { call, incarnation, before, alone });
     }
@@ -98,13 +98,13 @@ impl Votes {
         let place = voter.asked.iter().position(|request| request.call == call);
         let request = place.map(|place| voter.asked.remove(place));
         let (Some(request), Some(view)) = (request, view) else { return Ok(()) };
-        let vote = (view.term, view.voted_for);
+        let vote = (view.current_term, view.voted_for);
         let granted =
-            vote == (view.term, Some(from)) && request.before.is_some_and(|it| it != vote);
+            vote == (view.current_term, Some(from)) && request.before.is_some_and(|it| it != vote);
         if !granted || !request.alone || request.incarnation != incarnation {
             return Ok(());
         }
-        self.tells((server, incarnation), (view.term, from), false, now)
+        self.tells((server, incarnation), (view.current_term, from), false, now)
     }
 
     /// A request for votes leaves. With it goes the server's own vote, if that is whom it votes for.
@@ -119,7 +119,7 @@ impl Votes {
         now: Duration,
     ) -> Result<(), Failure> {
         if view.voted_for == Some(server) {
-            return self.tells((server, incarnation), (view.term, server), true, now);
+            return self.tells((server, incarnation), (view.current_term, server), true, now);
         }
         Ok(())
     }
@@ -158,8 +158,8 @@ impl Votes {
         match &self.servers[server.0].told {
             Some(told)
                 if told.incarnation != incarnation
-                    && (view.term < told.term
-                        || view.term == told.term && view.voted_for != Some(told.candidate)) =>
+                    && (view.current_term < told.term
+                        || view.current_term == told.term && view.voted_for != Some(told.candidate)) =>
             {
                 Err(forgotten(server, told, view, now))
             }
@@ -210,7 +210,7 @@ fn forgotten(server: ServerId, told: &Told, view: &RaftView, now: Duration) -> F
         .happened(format!(
             "{}; restarted, it is in {} with {vote}, {}",
             told_whom(server, told),
-            view.term,
+            view.current_term,
             at(now)
         ))
         .look_at(
@@ -232,13 +232,13 @@ mod tests {
 
     fn view(term: u64, voted_for: Option<ServerId>) -> RaftView {
         RaftView {
-            term: Term(term),
+            current_term: Term(term),
             role: RoleView::Follower { leader: None },
             voted_for,
-            base: EntryId::default(),
+            last_included: EntryId::default(),
             entries: Vec::new(),
-            commit: LogIndex(0),
-            applied: LogIndex(0),
+            commit_index: LogIndex(0),
+            last_applied: LogIndex(0),
             followers: Vec::new(),
         }
     }

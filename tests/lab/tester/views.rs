@@ -9,13 +9,13 @@ use super::{S0, S1, id, ms};
 /// A follower of T2 whose log has entries of these terms after nothing, the first `commit` committed.
 fn view(terms: &[u64], commit: u64) -> RaftView {
     RaftView {
-        term: Term(2),
+        current_term: Term(2),
         role: RoleView::Follower { leader: Some(S0) },
         voted_for: Some(S0),
-        base: EntryId::default(),
+        last_included: EntryId::default(),
         entries: terms.iter().map(|term| Term(*term)).collect(),
-        commit: LogIndex(commit),
-        applied: LogIndex(commit),
+        commit_index: LogIndex(commit),
+        last_applied: LogIndex(commit),
         followers: Vec::new(),
     }
 }
@@ -29,7 +29,7 @@ fn shows(views: &[(ServerId, RaftView)]) -> Option<Failure> {
     let mut history = Views::new(2);
     let mut outcome = Ok(());
     for (n, (server, view)) in (0..).zip(views) {
-        let state = (view.term, view.role == RoleView::Leader);
+        let state = (view.current_term, view.role == RoleView::Leader);
         let known = (Some(ms(1000 * n)), &Applied::new(2));
         outcome.unwrap();
         outcome = history.saw((*server, 0), state, view.clone(), known, ms(1000 * n + 1));

@@ -73,7 +73,7 @@ impl Cluster {
         }
         // Who led it may have given up its office. But it had its own vote.
         let view = self.observe(server)?.view?;
-        Some((current, view.term != term || view.voted_for == Some(server)))
+        Some((current, view.current_term != term || view.voted_for == Some(server)))
     }
 
     /// A command that no other is equal to.

@@ -57,16 +57,16 @@ impl Views {
     /// What a server has given to its service since it was last looked at.
     pub(super) fn applied(&self, server: ServerId, view: Option<&RaftView>) -> Vec<What> {
         let (Some(view), seen) = (view, &self.seen[server.0]) else { return Vec::new() };
-        let (base, mut from) = (view.base, seen.applied);
+        let (base, mut from) = (view.last_included, seen.last_applied);
         let mut given = Vec::new();
         if base.index > from {
-            from = base.index.min(view.applied);
+            from = base.index.min(view.last_applied);
             // One that starts has its snapshot from the disk.
             if *seen != nothing() && from == base.index {
                 given.push(What::Installed { index: base.index.0, term: base.term.0 });
             }
         }
-        for index in from.0 + 1..=view.applied.0 {
+        for index in from.0 + 1..=view.last_applied.0 {
             let Some(term) = view.term_at(LogIndex(index)) else { continue };
             given.push(What::Applied { index, term: term.0, command: String::new() });
         }
@@ -113,13 +113,13 @@ impl Views {
 /// The view of a server of which nothing is known.
 pub(super) fn nothing() -> RaftView {
     RaftView {
-        term: Term(0),
+        current_term: Term(0),
         role: RoleView::Follower { leader: None },
         voted_for: None,
-        base: EntryId::default(),
+        last_included: EntryId::default(),
         entries: Vec::new(),
-        commit: LogIndex(0),
-        applied: LogIndex(0),
+        commit_index: LogIndex(0),
+        last_applied: LogIndex(0),
         followers: Vec::new(),
     }
 }
@@ -134,17 +134,17 @@ pub(super) fn difference(old: &RaftView, new: &RaftView) -> Option<Change> {
     let signed = |server: Option<ServerId>| {
         server.map_or(-1, |server| i64::try_from(server.0).unwrap_or(i64::MAX))
     };
-    let base = |view: &RaftView| (view.base.index.0, view.base.term.0);
-    let follower = |f: &FollowerView| (f.server.0, f.next.0, f.matched.0);
+    let base = |view: &RaftView| (view.last_included.index.0, view.last_included.term.0);
+    let follower = |f: &FollowerView| (f.server.0, f.next_index.0, f.match_index.0);
     Some(Change {
-        term: (old.term != new.term).then_some(new.term.0),
+        term: (old.current_term != new.current_term).then_some(new.current_term.0),
         role: (old_role != new_role).then_some(new_role),
         leader: (old_leader != new_leader).then(|| signed(new_leader)),
         vote: (old.voted_for != new.voted_for).then(|| signed(new.voted_for)),
-        base: (old.base != new.base).then(|| base(new)),
+        base: (old.last_included != new.last_included).then(|| base(new)),
         log: log_difference(old, new),
-        commit: (old.commit != new.commit).then_some(new.commit.0),
-        applied: (old.applied != new.applied).then_some(new.applied.0),
+        commit: (old.commit_index != new.commit_index).then_some(new.commit_index.0),
+        applied: (old.last_applied != new.last_applied).then_some(new.last_applied.0),
         followers: (old.followers != new.followers)
             .then(|| new.followers.iter().map(follower).collect()),
     })
@@ -160,11 +160,11 @@ fn role(view: &RaftView) -> (Role, Option<ServerId>) {
 
 /// Up to which index the log has stayed, and the terms after that.
 fn log_difference(old: &RaftView, new: &RaftView) -> Option<(u64, Vec<u64>)> {
-    let from = new.base.index;
-    let kept = if old.base.index > from || old.last().index < from {
+    let from = new.last_included.index;
+    let kept = if old.last_included.index > from || old.last().index < from {
         from // nothing in common
     } else {
-        let skipped = usize::try_from(from.0 - old.base.index.0).unwrap_or(usize::MAX);
+        let skipped = usize::try_from(from.0 - old.last_included.index.0).unwrap_or(usize::MAX);
         let common = old.entries[skipped..].iter().zip(&new.entries).take_while(|(a, b)| a == b);
         LogIndex(from.0 + common.count() as u64)
     };

@@ -41,13 +41,13 @@ fn count_conflicts(
     let last = view.last();
     let before = logs[who.0].replace((sight.incarnation, last.index, last.term));
     let Some((incarnation, index, term)) = before else { return };
-    if incarnation != sight.incarnation || index <= view.base.index {
+    if incarnation != sight.incarnation || index <= view.last_included.index {
         return;
     }
     if view.term_at(index) != Some(term) {
         // The new log says nothing of where the old one began to differ; entries of newer terms
         // than the old last one took places from there on.
-        let taken = (view.base.index.0 + 1..=index.0)
+        let taken = (view.last_included.index.0 + 1..=index.0)
             .rev()
             .take_while(|index| view.term_at(LogIndex(*index)).is_none_or(|found| found > term))
             .count();
