@@ -100,7 +100,9 @@ pub(crate) fn holds(
     let (title, what, found) = match told {
         Acknowledged::Vote(candidate) => {
             let later = found.current_term > view.current_term;
-            if later || (found.current_term == view.current_term && found.voted_for == Some(candidate)) {
+            if later
+                || (found.current_term == view.current_term && found.voted_for == Some(candidate))
+            {
                 return Ok(());
             }
             let vote =
@@ -113,8 +115,9 @@ pub(crate) fn holds(
         }
         Acknowledged::Entries(first) => {
             let last = view.last();
-            let has =
-                |index| index <= found.last_included.index || found.term_at(index) == view.term_at(index);
+            let has = |index| {
+                index <= found.last_included.index || found.term_at(index) == view.term_at(index)
+            };
             let mut told = (first.index.0..=last.index.0).map(LogIndex);
             if found.current_term > view.current_term {
                 return Ok(());

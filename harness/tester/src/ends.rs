@@ -51,7 +51,9 @@ fn of(task: Option<&TaskInfo>) -> String {
 /// the student's code, too, but always as visitors of a server's or client's node. The tester's code runs
 /// on these nodes as well: its service, and what a client is told to do.
 fn is_testers(task: Option<&TaskInfo>, place: &str) -> bool {
-    task.is_some_and(|task| task.node == "main") || place.starts_with("tests/")
+    task.is_some_and(|task| task.node == "main")
+        || place.starts_with("tests/")
+        || place.starts_with("harness/")
 }
 
 fn panicked(task: Option<&TaskInfo>, when: Duration, message: &str) -> Failure {

@@ -237,7 +237,9 @@ fn one_vote(
     view: &RaftView,
     now: Duration,
 ) -> Result<(), Failure> {
-    if view.current_term != before.current_term || before.voted_for.is_none() || view.voted_for == before.voted_for
+    if view.current_term != before.current_term
+        || before.voted_for.is_none()
+        || view.voted_for == before.voted_for
     {
         return Ok(());
     }

@@ -159,7 +159,8 @@ impl Votes {
             Some(told)
                 if told.incarnation != incarnation
                     && (view.current_term < told.term
-                        || view.current_term == told.term && view.voted_for != Some(told.candidate)) =>
+                        || view.current_term == told.term
+                            && view.voted_for != Some(told.candidate)) =>
             {
                 Err(forgotten(server, told, view, now))
             }

@@ -396,7 +396,9 @@ fn shown(view: Option<&RaftView>, (term, leads): (raftapi::Term, bool)) -> u64 {
         let followers: Vec<[u64; 3]> = view
             .followers
             .iter()
-            .map(|follower| [follower.server.0 as u64, follower.next_index.0, follower.match_index.0])
+            .map(|follower| {
+                [follower.server.0 as u64, follower.next_index.0, follower.match_index.0]
+            })
             .collect();
         (role, view.voted_for.map(|who| who.0 as u64)).hash(&mut hasher);
         (view.last_included.term.0, view.last_included.index.0, entries).hash(&mut hasher);

@@ -153,21 +153,21 @@ impl State {
             Role::Leader { others, .. } => {
                 let view = |(&server, of): (&ServerId, &Progress)| FollowerView {
                     server,
-                    next: of.next,
-                    matched: of.matched,
+                    next_index: of.next,
+                    match_index: of.matched,
                 };
                 (RoleView::Leader, others.iter().map(view).collect())
             }
         };
         let base = self.log.base();
         RaftView {
-            term: self.current_term,
+            current_term: self.current_term,
             role,
             voted_for: self.voted_for,
-            base,
+            last_included: base,
             entries: self.log.after(base.index).iter().map(|entry| entry.term).collect(),
-            commit: self.commit_index,
-            applied: self.last_applied,
+            commit_index: self.commit_index,
+            last_applied: self.last_applied,
             followers,
         }
     }
