@@ -231,8 +231,8 @@ fn style(server: &Server) -> Option<(&'static str, Stroke)> {
 fn sign(content: &str) -> Option<String> {
     let has = |what: &str| content.contains(what);
     match content.matches("\"command\":").count() {
-        0 if has("\"granted\":true") => Some("✓".to_owned()),
-        0 if has("\"granted\":false") => Some("–".to_owned()),
+        0 if has("\"vote_granted\":true") => Some("✓".to_owned()),
+        0 if has("\"vote_granted\":false") => Some("–".to_owned()),
         0 if has("\"Refused\"") || has("\"Stale\"") => Some("≠".to_owned()),
         0 => None,
         entries => Some(format!("+{entries}")),
