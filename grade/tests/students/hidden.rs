@@ -11,12 +11,12 @@ use serde_json::Value;
 
 const SOURCE: &str = r#"//! Hidden tests of part 3B.
 
-use labtester::Lab;
+use labsystem::lab;
 
 /// A command is agreed upon, and nobody knows that this is asked.
 #[test]
 fn known_to_nobody() {
-    Lab::new("3B", "an agreement known to nobody", 10).run(|cluster| {
+    lab("3B", "an agreement known to nobody", 10).run(|cluster| {
         cluster.expect_one_leader();
     });
 }
@@ -25,7 +25,7 @@ fn known_to_nobody() {
 const MODULE: &str = r#"
 // hidden: from here
 #[expect(non_snake_case, reason = "as above")]
-#[path = "hidden/raft_3B.rs"]
+#[path = "../hidden/raft_3B.rs"]
 mod raft_3B_hidden;
 // hidden: to here
 "#;
