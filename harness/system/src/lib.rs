@@ -21,7 +21,7 @@ pub const SYSTEM: System = System {
     clerk: |ends| Box::new(OurClerk(Clerk::new(ends))),
 };
 
-/// A test of this part (`3A`) with this title, worth so many points.
+/// A test of this part (`3A`) with this title, worth `points` points.
 #[track_caller]
 pub const fn lab(part: &'static str, title: &'static str, points: u32) -> Lab {
     Lab::new(SYSTEM, part, title, points)
@@ -39,7 +39,7 @@ pub const fn torture_kv() -> Lab {
     Lab::torture_kv(SYSTEM)
 }
 
-/// A systematic search with this title, so far if the environment says nothing else.
+/// A systematic search with this title, within these limits unless the environment sets others.
 #[track_caller]
 pub const fn search(title: &'static str, limits: Limits) -> Lab {
     Lab::search(SYSTEM, title, limits)

@@ -34,21 +34,25 @@ pub(crate) const SNAPSHOT_SAVED_WITHIN: Duration = Duration::from_millis(100);
 /// What a test has servers and their services do besides.
 pub(crate) trait Habits: Send + Sync {
     /// A server starts, on this node.
-    fn starts(&self, server: ServerId, node: &Node);
+    fn starts(&self, _server: ServerId, _node: &Node) {}
 
     /// The service has taken this, and has done nothing about it yet. It is called on the server's
     /// node, and may end that.
-    fn takes(&self, server: ServerId, message: &ApplyMsg);
+    fn takes(&self, _server: ServerId, _message: &ApplyMsg) {}
 
     /// A command was applied, as the checker has it; in Lab 4, where nobody can tell, it is about to be.
     /// As [`takes`](Self::takes).
-    fn applied(&self, server: ServerId, id: EntryId, command: &Bytes);
+    fn applied(&self, _server: ServerId, _id: EntryId, _command: &Bytes) {}
 
-    /// Does this server take a snapshot now? In place of [`takes_snapshot_at`].
-    fn takes_snapshot_at(&self, server: ServerId, index: LogIndex) -> bool;
+    /// Does this server take a snapshot now?
+    fn takes_snapshot_at(&self, server: ServerId, index: LogIndex) -> bool {
+        takes_snapshot_at(server, index)
+    }
 
     /// Servers may stand still, or their disks: nothing can be said of how soon something is done.
-    fn excuses(&self) -> bool;
+    fn excuses(&self) -> bool {
+        false
+    }
 }
 
 /// What each server's service does besides, if it does anything.

@@ -10,7 +10,7 @@ use labrpc::{ClientEnd, Service};
 use labrt::channel::Sender;
 use raftapi::{ApplyMsg, EntryId, LogIndex, NotLeader, Persister, RaftView, Term};
 
-/// How servers and clerks are made. To be called on the node that is to be one.
+/// How servers and clerks are made. Each function is called on the node of what it makes.
 #[derive(Debug, Clone, Copy)]
 pub struct System {
     /// Starts a Raft server: `Raft::new`.
@@ -21,13 +21,13 @@ pub struct System {
     pub clerk: NewClerk,
 }
 
-/// Peers, which of them it is, its disk, and where it sends what is committed.
+/// Takes ends to all servers, the place of this one among them, its disk, and where it sends what is committed.
 pub type NewRaft =
     fn(Vec<ClientEnd>, usize, Arc<Persister>, Sender<ApplyMsg>) -> Arc<dyn RaftServer>;
-/// Peers, which of them it is, its disk, and a limit of its Raft state in bytes.
+/// Takes ends to all servers, the place of this one among them, its disk, and the limit of its Raft state in bytes.
 pub type NewKvServer =
     fn(Vec<ClientEnd>, usize, Arc<Persister>, Option<usize>) -> Arc<dyn KvServer>;
-/// Ends to servers, in any order.
+/// Takes ends to servers, in any order.
 pub type NewClerk = fn(Vec<ClientEnd>) -> Box<dyn Clerk>;
 
 /// A Raft server. The methods are those of the lab's `Raft`.
@@ -40,7 +40,7 @@ pub trait RaftServer: Send + Sync {
     ///
     /// # Errors
     ///
-    /// If it does not believe that it leads.
+    /// [`NotLeader`], if it does not believe that it leads.
     fn start(&self, command: Vec<u8>) -> Result<EntryId, NotLeader>;
     /// Tells it that the service's state up to an index is in a snapshot.
     fn snapshot(&self, index: LogIndex, snapshot: Vec<u8>);

@@ -19,6 +19,7 @@ use std::fmt::Write as _;
 use timeline::Run;
 use timeline::model::{Call, Change, Fate, Leg, Micros, Role, What};
 use timeline::replay::{Replay, Server};
+use timeline::words::Words;
 
 use super::svg::{APPEND, INSTALL, PLAIN, Stroke, Svg, VOTE};
 
@@ -230,9 +231,10 @@ fn style(server: &Server) -> Option<(&'static str, Stroke)> {
 /// What a message says, in a sign; `None` for what goes without saying.
 fn sign(content: &str) -> Option<String> {
     let has = |what: &str| content.contains(what);
+    if let Some(granted) = Words::of(content).granted {
+        return Some(if granted { "✓" } else { "–" }.to_owned());
+    }
     match content.matches("\"command\":").count() {
-        0 if has("\"vote_granted\":true") => Some("✓".to_owned()),
-        0 if has("\"vote_granted\":false") => Some("–".to_owned()),
         0 if has("\"Refused\"") || has("\"Stale\"") => Some("≠".to_owned()),
         0 => None,
         entries => Some(format!("+{entries}")),

@@ -4,17 +4,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use labgob::Bytes;
 use labrpc::{DelayRange, NetEventKind};
 use labrt::event;
-use labrt::node::Node;
 use labrt::time::{self, Duration, Instant};
 use parking_lot::Mutex;
-use raftapi::{ApplyMsg, EntryId, LogIndex, ServerId};
+use raftapi::{ApplyMsg, ServerId};
 
 use super::patience::PATIENCE;
 use super::{Begun, KvCluster};
-use crate::service::{Habits, takes_snapshot_at};
+use crate::service::Habits;
 
 /// With a majority that has lost its leader, an operation takes an election, and not much more.
 const WITH_AN_ELECTION: Duration = Duration::from_secs(5);
@@ -251,7 +249,7 @@ impl KvCluster {
     }
 }
 
-/// Who is to keep the next command in hand, before it does anything about it, and until when.
+/// A service that does nothing about the next command before this instant, and whose it is.
 #[derive(Default)]
 struct Hand(Mutex<Option<(ServerId, Instant)>>);
 
@@ -272,17 +270,5 @@ impl Habits for Arc<Hand> {
         if let Some((_, until)) = kept {
             time::sleep_until(until);
         }
-    }
-
-    fn starts(&self, _: ServerId, _: &Node) {}
-
-    fn applied(&self, _: ServerId, _: EntryId, _: &Bytes) {}
-
-    fn takes_snapshot_at(&self, server: ServerId, index: LogIndex) -> bool {
-        takes_snapshot_at(server, index)
-    }
-
-    fn excuses(&self) -> bool {
-        false
     }
 }

@@ -13,7 +13,7 @@ use labrt::time::{self, Duration};
 use labrt::{event, sim};
 use parking_lot::Mutex;
 use raftapi::harness::Disk as _;
-use raftapi::{ApplyMsg, EntryId, LogIndex, Persister, RaftView, RoleView, ServerId};
+use raftapi::{EntryId, LogIndex, Persister, RaftView, RoleView, ServerId};
 
 use super::choice::{Choice, LATE, Point, What};
 use crate::cluster::{Cluster, WeakCluster};
@@ -335,10 +335,6 @@ impl Steer {
 }
 
 impl Habits for Steer {
-    fn starts(&self, _server: ServerId, _node: &Node) {}
-
-    fn takes(&self, _server: ServerId, _message: &ApplyMsg) {}
-
     fn applied(&self, server: ServerId, id: EntryId, _command: &Bytes) {
         self.now.lock().applied[server.0] = id;
         if let Some(choice) = self.offer(What::Applied { server, id }) {
@@ -347,10 +343,6 @@ impl Habits for Steer {
     }
 
     fn takes_snapshot_at(&self, _server: ServerId, _index: LogIndex) -> bool {
-        false
-    }
-
-    fn excuses(&self) -> bool {
         false
     }
 }
